@@ -1,1 +1,1 @@
-"""."""
+"""PACS Bridge: the service between HL7 v2 systems and imaging modalities."""

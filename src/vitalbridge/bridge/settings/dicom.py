@@ -1,0 +1,75 @@
+"""DICOM: the PACS that is watched and the worklist that is served."""
+
+from __future__ import annotations
+
+from vitalbridge.bridge.settings.fields import (
+    AeTitle,
+    Host,
+    Port,
+    PositiveInt,
+    PositiveSeconds,
+    Seconds,
+    Section,
+    key,
+    listing,
+    section,
+)
+
+
+class PacsNode(Section):
+    """One address of a PACS."""
+
+    host: Host = key(..., "Host name or address.")
+    port: Port = key(11112, "DICOM port.")
+    called_ae: AeTitle = key("PACS_SCP", "AE title of the PACS.")
+
+
+class FailoverSettings(Section):
+    """When the second PACS is used instead of the first."""
+
+    enabled: bool = key(False, "Use the second one while the first doesn't answer.")
+    check_interval: PositiveSeconds = key(30.0, "Time between two checks.")
+    failback_delay: Seconds = key(300.0, "How long the first must answer before it is used again.")
+
+
+class PacsSettings(Section):
+    """The PACS. Its availability is checked by C-ECHO in the background."""
+
+    host: Host = key(..., "Host name or address of the PACS.")
+    port: Port = key(11112, "DICOM port of the PACS.")
+    ae_title: AeTitle = key("PACS_BRIDGE", "AE title that the bridge calls itself.")
+    called_ae: AeTitle = key("PACS_SCP", "AE title of the PACS.")
+    timeout: PositiveSeconds = key(30.0, "Time limit of a connection, an association, an answer.")
+    check_interval: PositiveSeconds = key(30.0, "Time between two C-ECHO.")
+    primary: PacsNode | None = key(None, "First of two PACS.", inert=True)
+    secondary: PacsNode | None = key(None, "Second of two PACS.", inert=True)
+    failover: FailoverSettings = section(
+        FailoverSettings, "Change from the first PACS to the second and back.", inert=True
+    )
+
+
+class PeerSettings(Section):
+    """What is known about one modality."""
+
+    ae_title: AeTitle = key(..., "Its AE title.")
+    character_sets: list[str] = listing(
+        "Defined terms of (0008,0005) that it can read, first preferred; empty: any."
+    )
+    addresses: list[Host] = listing("Addresses that it may call from; empty: any.")
+
+
+class DicomSettings(Section):
+    """The modality worklist server."""
+
+    enabled: bool = key(True, "Serve the worklist.")
+    port: Port = key(11112, "DICOM port of the worklist server.")
+    bind_address: Host = key("0.0.0.0", "Address that it binds to.")
+    ae_title: AeTitle = key("PACS_BRIDGE", "AE title that modalities call.")
+    allowed_calling_ae: list[AeTitle] = listing("AE titles that may call; empty: any.")
+    max_results: int = key(
+        0,
+        "Most items answered to one query; more end in A700 with an Error Comment. 0: no limit.",
+        ge=0,
+    )
+    max_associations: PositiveInt = key(50, "Associations open at the same time.")
+    peers: list[PeerSettings] = listing("Modalities that need something of their own.")

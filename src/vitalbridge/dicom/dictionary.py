@@ -1,0 +1,94 @@
+"""Keyword, tag and VR of attributes, and which of them a worklist query may ask for."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydicom import datadict
+
+SPECIFIC_CHARACTER_SET = 0x00080005
+STEP_SEQUENCE = "ScheduledProcedureStepSequence"
+
+# Ambiguous entries of the data dictionary: the first alternative is what a worklist carries.
+_ALTERNATIVES = " or "
+
+
+@cache
+def tag_and_vr(keyword: str) -> tuple[int, str]:
+    """Return (tag, VR) of a keyword (DICOM PS3.6 6); raises ``KeyError`` for an unknown one."""
+    tag = datadict.tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return tag, datadict.dictionary_VR(tag).split(_ALTERNATIVES)[0]
+
+
+@cache
+def _known(tag: int) -> tuple[str, str]:
+    try:
+        vr = datadict.dictionary_VR(tag).split(_ALTERNATIVES)[0]
+    except KeyError:
+        return "", "UN"
+    return datadict.keyword_for_tag(tag), vr
+
+
+def keyword_and_vr(tag: int) -> tuple[str, str]:
+    """Return (keyword, VR) of a tag; ("", "UN") when it is private or unknown."""
+    group = tag >> 16
+    if group & 1:
+        # Not cached: private and random tags must not fill memory.
+        return "", "UN"
+    return _known(tag) if datadict.dictionary_has_tag(tag) else ("", "UN")
+
+
+def is_group_length(tag: int) -> bool:
+    """Return whether the tag is a (retired) group length (DICOM PS3.5 7.2)."""
+    return tag & 0xFFFF == 0
+
+
+WORKLIST_ATTRIBUTES = frozenset(
+    """
+    ScheduledProcedureStepSequence
+
+    RequestedProcedureID RequestedProcedureDescription RequestedProcedureCodeSequence
+    StudyInstanceUID StudyDate StudyTime ReferencedStudySequence RequestedProcedurePriority
+    PatientTransportArrangements ReasonForTheRequestedProcedure
+    ReasonForRequestedProcedureCodeSequence RequestedProcedureComments RequestedProcedureLocation
+    ConfidentialityCode ReportingPriority NamesOfIntendedRecipientsOfResults
+    IntendedRecipientsOfResultsIdentificationSequence StudyDescription StudyID
+
+    AccessionNumber IssuerOfAccessionNumberSequence RequestingPhysician
+    RequestingPhysicianIdentificationSequence ReferringPhysicianName
+    ReferringPhysicianIdentificationSequence ReferringPhysicianAddress
+    ReferringPhysicianTelephoneNumbers RequestingService RequestingServiceCodeSequence
+    PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
+    OrderPlacerIdentifierSequence OrderFillerIdentifierSequence ImagingServiceRequestComments
+    ReasonForTheImagingServiceRequest IssueDateOfImagingServiceRequest
+    IssueTimeOfImagingServiceRequest OrderEnteredBy OrderEntererLocation OrderCallbackPhoneNumber
+    OrderCallbackTelecomInformation
+
+    AdmissionID IssuerOfAdmissionIDSequence InstitutionName InstitutionAddress
+    InstitutionCodeSequence InstitutionalDepartmentName VisitStatusID CurrentPatientLocation
+    PatientInstitutionResidence VisitComments ReferencedPatientSequence AdmittingDate AdmittingTime
+    ScheduledAdmissionDate ScheduledAdmissionTime AdmittingDiagnosesDescription
+    AdmittingDiagnosesCodeSequence RouteOfAdmissions ServiceEpisodeID ServiceEpisodeDescription
+    IssuerOfServiceEpisodeIDSequence
+
+    PatientName PatientID TypeOfPatientID IssuerOfPatientID IssuerOfPatientIDQualifiersSequence
+    OtherPatientIDs OtherPatientIDsSequence OtherPatientNames PatientBirthName
+    PatientMotherBirthName MedicalRecordLocator ReferencedVisitSequence PatientAlternativeCalendar
+    PatientBirthDate PatientBirthTime PatientBirthDateInAlternativeCalendar PatientSex PatientAge
+    PatientSize PatientWeight PatientPrimaryLanguageCodeSequence EthnicGroup
+    EthnicGroupCodeSequence PatientAddress PatientTelephoneNumbers
+    PatientTelecomInformation Occupation PatientReligiousPreference MilitaryRank BranchOfService
+    CountryOfResidence RegionOfResidence PatientComments PatientSpeciesDescription
+    ConfidentialityConstraintOnPatientDataDescription PatientInsurancePlanCodeSequence
+    ResponsiblePerson ResponsiblePersonRole ResponsibleOrganization
+    PatientState PregnancyStatus MedicalAlerts Allergies SpecialNeeds AdditionalPatientHistory
+    LastMenstrualDate SmokingStatus PertinentDocumentsSequence PertinentResourcesSequence
+    PatientSexNeutered PatientBodyMassIndex PatientClinicalTrialParticipationSequence
+    QualityControlSubject StrainDescription
+
+    TimezoneOffsetFromUTC
+    """.split()
+)
+"""Top-level keys supported for matching and return (DICOM PS3.4 Table K.6-1, IHE RAD TF-2 4.5)."""
