@@ -11,7 +11,9 @@ ERROR_TYPES = (
     "mapping",
     "connection",
     "timeout",
-    "queue",
+    "size",
+    "queue_full",
+    "disk",
     "system",
 )
 """Label values of ``error_type``, in metrics and in the log."""

@@ -16,7 +16,6 @@ from vitalbridge.hl7 import (
     Fault,
     Hl7Error,
     Message,
-    UnsupportedCharset,
     acknowledge,
     acknowledge_unreadable,
 )
@@ -206,7 +205,7 @@ class Intake:
         elif self.disk_full:
             # Not even the refusal is journaled: what is left of the disk is for what was accepted.
             answer = self._negative_answer(arrival, DISK_RESERVE)
-            self._events.refused(message_type, "disk", arrival)
+            self._events.refused(message_type, "system", arrival)
             self._events.answered(arrival.ack_code)
             exchange.reply(answer)
         elif self._held or self._backlog() + self._in_flight >= rules.max_queue_size:
@@ -215,15 +214,11 @@ class Intake:
             self._in_flight += 1
             self._submit(arrival)
 
-    def _answer(
-        self, message: Message, code: str, faults: Sequence[Fault], now: datetime
-    ) -> bytes:
+    def _answer(self, message: Message, code: str, faults: Sequence[Fault], now: datetime) -> bytes:
         if code[0] == "C" and not wants_answer(message.accept_ack, code):
             return b""
         self._answered += 1
-        return acknowledge(
-            message, code, faults=faults, now=now, control_id=self._new_control_id()
-        )
+        return acknowledge(message, code, faults=faults, now=now, control_id=self._new_control_id())
 
     def _refuse_unreadable(self, exchange: Exchange, fault: Fault, received_at: int) -> None:
         answer = acknowledge_unreadable(
@@ -260,7 +255,7 @@ class Intake:
             if arrival.message is not None:
                 self._in_flight -= 1
             if kind == "failed":
-                answer = self._answer_unstored(arrival)  # noqa: PLW2901
+                answer = self._answer_unstored(arrival)
             arrival.ticket.reply(answer)
             if answer:
                 self._events.answered(arrival.ack_code)
@@ -284,7 +279,7 @@ class Intake:
                 arrival.message = None
                 arrival.answer = answer
                 arrival.reason = QUEUE_FULL.text
-                self._events.refused(arrival.message_type, "queue_full", arrival)
+                self._events.refused(arrival.message_type, "queue", arrival)
                 self._submit(arrival)
             else:
                 return
@@ -320,7 +315,7 @@ def _negative(faults: Sequence[Fault]) -> str:
 
 def _error_type(faults: Sequence[Fault]) -> str:
     if any(fault is OVERSIZE for fault in faults):
-        return "size"
+        return "validation"
     if any(fault.code in REJECTING for fault in faults):
         return "unsupported"
     return "validation"

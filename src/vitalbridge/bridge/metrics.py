@@ -26,7 +26,22 @@ MESSAGE_TYPES = (
 """Label values of ``message_type``; whatever else arrives is counted as ``other``."""
 
 ACK_CODES = ("AA", "AE", "AR", "CA", "CE", "CR")
-CONNECTION_ERRORS = ("refused", "frame", "timeout", "tls", "reset", "oversize", "slow")
+CONNECTION_ERRORS = (
+    "max_connections",
+    "max_connections_per_address",
+    "tls_handshake",
+    "draining",
+    "idle",
+    "read",
+    "slow_sender",
+    "write",
+    "missing_start_block",
+    "unfinished",
+    "empty",
+    "oversize",
+    "other",
+)
+"""Why a connection was refused, why it was ended, what was wrong with a frame."""
 INBOUND = "inbound"
 _MOST_SOURCES = 200
 _MOST_DESTINATIONS = 200
@@ -47,10 +62,14 @@ class BridgeMetrics:
         self._queue((INBOUND, *destinations))
         self._worklist()
         self._rest()
+        self._traces()
 
     def exposition(self) -> bytes:
         """Return everything in the Prometheus text format, version 0.0.4."""
-        return exposition(self.registry)
+        # Scrapers know this counter without the suffix that the client library insists on.
+        return exposition(self.registry).replace(
+            b"# TYPE mllp_total_connections gauge", b"# TYPE mllp_total_connections counter", 1
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -114,8 +133,7 @@ class BridgeMetrics:
         self.max_connections = self._gauge(
             "mllp_max_connections", "Connections that may be open at the same time."
         )
-        self.total_connections = self._counter("mllp_total_connections", "Connections accepted.")
-        # The reference name of this series has no _total, which a counter must have.
+        self.total_connections = self._gauge("mllp_total_connections", "Connections accepted.")
         self.connection_errors = Labelled(
             self._counter(
                 "mllp_connection_errors", "Connections refused or ended by an error.", "error_type"
@@ -211,3 +229,28 @@ class BridgeMetrics:
             limit=_MOST_DESTINATIONS,
         )
         self.build = self._gauge("pacs_bridge_info", "The running version; always 1.", "version")
+
+    def _traces(self) -> None:
+        self.spans_created = self._counter(
+            "trace_spans_created", "Spans begun.", "operation", "kind"
+        )
+        self.spans_ended = self._counter(
+            "trace_spans_ended", "Spans finished.", "operation", "status"
+        )
+        self.span_duration = self._histogram(
+            "trace_span_duration_seconds", "Duration of spans.", "operation"
+        )
+        self.spans_dropped = self._counter("trace_spans_dropped", "Spans lost for want of room.")
+        self.span_queue_depth = self._gauge("trace_queue_depth", "Spans waiting to be sent.")
+        self.span_batch_size = Histogram(
+            "trace_export_batch_size",
+            "Spans sent at once.",
+            buckets=(1, 8, 32, 128, 512, 2048),
+            registry=self.registry,
+        )
+        self.span_export_duration = self._histogram(
+            "trace_export_duration_seconds", "Time of sending spans."
+        )
+        self.span_export_errors = self._counter(
+            "trace_export_errors", "Spans that could not be sent.", "error_type"
+        )

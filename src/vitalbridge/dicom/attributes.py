@@ -7,9 +7,9 @@ attribute maps.
 
 from __future__ import annotations
 
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
-Value: TypeAlias = Union[str, list[str], list["Attributes"]]
+Value: TypeAlias = str | list[str] | list["Attributes"]
 Attributes: TypeAlias = dict[str, Value]
 Changes: TypeAlias = dict[str, Value | None]
 """As Attributes, where ``None`` means: delete the attribute."""

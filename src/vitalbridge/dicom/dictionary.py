@@ -45,50 +45,137 @@ def is_group_length(tag: int) -> bool:
     return tag & 0xFFFF == 0
 
 
+_SCHEDULED_STEP = [
+    "ScheduledProcedureStepSequence",
+]
+_REQUESTED_PROCEDURE = [
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+    "RequestedProcedureCodeSequence",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "ReferencedStudySequence",
+    "RequestedProcedurePriority",
+    "PatientTransportArrangements",
+    "ReasonForTheRequestedProcedure",
+    "ReasonForRequestedProcedureCodeSequence",
+    "RequestedProcedureComments",
+    "RequestedProcedureLocation",
+    "ConfidentialityCode",
+    "ReportingPriority",
+    "NamesOfIntendedRecipientsOfResults",
+    "IntendedRecipientsOfResultsIdentificationSequence",
+    "StudyDescription",
+    "StudyID",
+]
+_SERVICE_REQUEST = [
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "RequestingPhysician",
+    "RequestingPhysicianIdentificationSequence",
+    "ReferringPhysicianName",
+    "ReferringPhysicianIdentificationSequence",
+    "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers",
+    "RequestingService",
+    "RequestingServiceCodeSequence",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "OrderPlacerIdentifierSequence",
+    "OrderFillerIdentifierSequence",
+    "ImagingServiceRequestComments",
+    "ReasonForTheImagingServiceRequest",
+    "IssueDateOfImagingServiceRequest",
+    "IssueTimeOfImagingServiceRequest",
+    "OrderEnteredBy",
+    "OrderEntererLocation",
+    "OrderCallbackPhoneNumber",
+    "OrderCallbackTelecomInformation",
+]
+_VISIT = [
+    "AdmissionID",
+    "IssuerOfAdmissionIDSequence",
+    "InstitutionName",
+    "InstitutionAddress",
+    "InstitutionCodeSequence",
+    "InstitutionalDepartmentName",
+    "VisitStatusID",
+    "CurrentPatientLocation",
+    "PatientInstitutionResidence",
+    "VisitComments",
+    "ReferencedPatientSequence",
+    "AdmittingDate",
+    "AdmittingTime",
+    "ScheduledAdmissionDate",
+    "ScheduledAdmissionTime",
+    "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence",
+    "RouteOfAdmissions",
+    "ServiceEpisodeID",
+    "ServiceEpisodeDescription",
+    "IssuerOfServiceEpisodeIDSequence",
+]
+_PATIENT = [
+    "PatientName",
+    "PatientID",
+    "TypeOfPatientID",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "MedicalRecordLocator",
+    "ReferencedVisitSequence",
+    "PatientAlternativeCalendar",
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "PatientBirthDateInAlternativeCalendar",
+    "PatientSex",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "PatientPrimaryLanguageCodeSequence",
+    "EthnicGroup",
+    "EthnicGroupCodeSequence",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "PatientTelecomInformation",
+    "Occupation",
+    "PatientReligiousPreference",
+    "MilitaryRank",
+    "BranchOfService",
+    "CountryOfResidence",
+    "RegionOfResidence",
+    "PatientComments",
+    "PatientSpeciesDescription",
+    "ConfidentialityConstraintOnPatientDataDescription",
+    "PatientInsurancePlanCodeSequence",
+    "ResponsiblePerson",
+    "ResponsiblePersonRole",
+    "ResponsibleOrganization",
+    "PatientState",
+    "PregnancyStatus",
+    "MedicalAlerts",
+    "Allergies",
+    "SpecialNeeds",
+    "AdditionalPatientHistory",
+    "LastMenstrualDate",
+    "SmokingStatus",
+    "PertinentDocumentsSequence",
+    "PertinentResourcesSequence",
+    "PatientSexNeutered",
+    "PatientBodyMassIndex",
+    "PatientClinicalTrialParticipationSequence",
+    "QualityControlSubject",
+    "StrainDescription",
+]
+_REPLY = [
+    "TimezoneOffsetFromUTC",
+]
 WORKLIST_ATTRIBUTES = frozenset(
-    """
-    ScheduledProcedureStepSequence
-
-    RequestedProcedureID RequestedProcedureDescription RequestedProcedureCodeSequence
-    StudyInstanceUID StudyDate StudyTime ReferencedStudySequence RequestedProcedurePriority
-    PatientTransportArrangements ReasonForTheRequestedProcedure
-    ReasonForRequestedProcedureCodeSequence RequestedProcedureComments RequestedProcedureLocation
-    ConfidentialityCode ReportingPriority NamesOfIntendedRecipientsOfResults
-    IntendedRecipientsOfResultsIdentificationSequence StudyDescription StudyID
-
-    AccessionNumber IssuerOfAccessionNumberSequence RequestingPhysician
-    RequestingPhysicianIdentificationSequence ReferringPhysicianName
-    ReferringPhysicianIdentificationSequence ReferringPhysicianAddress
-    ReferringPhysicianTelephoneNumbers RequestingService RequestingServiceCodeSequence
-    PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
-    OrderPlacerIdentifierSequence OrderFillerIdentifierSequence ImagingServiceRequestComments
-    ReasonForTheImagingServiceRequest IssueDateOfImagingServiceRequest
-    IssueTimeOfImagingServiceRequest OrderEnteredBy OrderEntererLocation OrderCallbackPhoneNumber
-    OrderCallbackTelecomInformation
-
-    AdmissionID IssuerOfAdmissionIDSequence InstitutionName InstitutionAddress
-    InstitutionCodeSequence InstitutionalDepartmentName VisitStatusID CurrentPatientLocation
-    PatientInstitutionResidence VisitComments ReferencedPatientSequence AdmittingDate AdmittingTime
-    ScheduledAdmissionDate ScheduledAdmissionTime AdmittingDiagnosesDescription
-    AdmittingDiagnosesCodeSequence RouteOfAdmissions ServiceEpisodeID ServiceEpisodeDescription
-    IssuerOfServiceEpisodeIDSequence
-
-    PatientName PatientID TypeOfPatientID IssuerOfPatientID IssuerOfPatientIDQualifiersSequence
-    OtherPatientIDs OtherPatientIDsSequence OtherPatientNames PatientBirthName
-    PatientMotherBirthName MedicalRecordLocator ReferencedVisitSequence PatientAlternativeCalendar
-    PatientBirthDate PatientBirthTime PatientBirthDateInAlternativeCalendar PatientSex PatientAge
-    PatientSize PatientWeight PatientPrimaryLanguageCodeSequence EthnicGroup
-    EthnicGroupCodeSequence PatientAddress PatientTelephoneNumbers
-    PatientTelecomInformation Occupation PatientReligiousPreference MilitaryRank BranchOfService
-    CountryOfResidence RegionOfResidence PatientComments PatientSpeciesDescription
-    ConfidentialityConstraintOnPatientDataDescription PatientInsurancePlanCodeSequence
-    ResponsiblePerson ResponsiblePersonRole ResponsibleOrganization
-    PatientState PregnancyStatus MedicalAlerts Allergies SpecialNeeds AdditionalPatientHistory
-    LastMenstrualDate SmokingStatus PertinentDocumentsSequence PertinentResourcesSequence
-    PatientSexNeutered PatientBodyMassIndex PatientClinicalTrialParticipationSequence
-    QualityControlSubject StrainDescription
-
-    TimezoneOffsetFromUTC
-    """.split()
+    _SCHEDULED_STEP + _REQUESTED_PROCEDURE + _SERVICE_REQUEST + _VISIT + _PATIENT + _REPLY
 )
 """Top-level keys supported for matching and return (DICOM PS3.4 Table K.6-1, IHE RAD TF-2 4.5)."""

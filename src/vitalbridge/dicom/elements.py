@@ -27,8 +27,11 @@ _UNKNOWN_SEQUENCE: Final = "UN SQ"
 _LONG_LENGTH = frozenset(
     ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]
 )
-_VRS = _LONG_LENGTH | frozenset(
-    "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
+_SHORT_LENGTH = frozenset(
+    # fmt: off
+    ["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO",
+     "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"]
+    # fmt: on
 )
 NUMBERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 """Binary numbers that a worklist may carry, and their ``struct`` code."""
@@ -95,7 +98,7 @@ class _Reader:
     ) -> tuple[tuple[Element, ...], int]:
         if depth > _MAX_DEPTH:
             raise EncodingError("sequences nested too deeply", start)
-        elements = []
+        elements: list[Element] = []
         offset = start
         while offset < end:
             tag, vr, length, value_at = self._header(offset, end)
@@ -126,7 +129,7 @@ class _Reader:
             length = self._long.unpack_from(self._data, offset + 4)[0]
             return tag, keyword_and_vr(tag)[1], length, offset + 8
         vr = self._data[offset + 4 : offset + 6].decode("latin-1")
-        if vr not in _VRS:
+        if vr not in _LONG_LENGTH and vr not in _SHORT_LENGTH:
             raise EncodingError("no VR", offset + 4)
         if vr not in _LONG_LENGTH:
             return tag, vr, self._short.unpack_from(self._data, offset + 6)[0], offset + 8
@@ -150,7 +153,7 @@ class _Reader:
         if defined and start + length > end:
             raise EncodingError("sequence longer than its data set", start)
         stop = start + length if defined else end
-        items = []
+        items: list[tuple[Element, ...]] = []
         offset = start
         while offset < stop:
             tag, _, item_length, value_at = self._header(offset, stop)

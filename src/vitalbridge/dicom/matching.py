@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Test = Callable[[str], bool]
 
-WILD_CARD_VRS: Final = frozenset("AE CS LO LT PN SH ST UC UR UT".split())
+WILD_CARD_VRS: Final = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"])
 """VRs in whose keys ``*`` and ``?`` are wild cards (DICOM PS3.4 C.2.2.2.4)."""
 
 _FOLDED: Final = str.maketrans(

@@ -51,7 +51,7 @@ _STEP_INDEX: Final = {
 }
 # Matching on these needs more than an identifier says, so they are return keys only.
 _UNMATCHED_VRS: Final = frozenset(["DT", "AT", "OB", "OW", "OD", "OF", "OL", "OV", "UN"])
-_TEXT_VRS: Final = frozenset("AE AS CS LO LT PN SH ST UC UI UR UT".split())
+_TEXT_VRS: Final = matching.WILD_CARD_VRS | {"AS", "UI"}
 
 
 class InvalidIdentifier(ValueError):
@@ -239,7 +239,10 @@ def matcher(identifier: Identifier) -> Matcher:
     def matches(item: WorklistItem) -> bool:
         if step and not all(condition(item.step) for condition in step):
             return False
-        return not top or all(condition(item.patient | item.order) for condition in top)
+        if not top:
+            return True
+        attributes = item.patient | item.order
+        return all(condition(attributes) for condition in top)
 
     return matches
 
@@ -326,7 +329,7 @@ def _any_item(key: Key, *, supported: bool, of_step: bool) -> list[Condition]:
         if day and hour:
             conditions.append(_start_condition(day, hour))
         for inner in item:
-            if inner is not day and inner is not hour or not (day and hour):
+            if not (day and hour and (inner is day or inner is hour)):
                 conditions += _condition(inner, supported=supported)
         if not conditions:
             return []

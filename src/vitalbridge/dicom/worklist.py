@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from vitalbridge.dicom.attributes import Attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class WorklistItem(msgspec.Struct, frozen=True):
@@ -29,8 +31,10 @@ class WorklistQuery(msgspec.Struct, frozen=True):
     """What an index may use of a C-FIND identifier; empty means universal matching.
 
     All conditions are conjunctive. Values in tuples are alternatives. The source may return more
-    than what matches (each item is matched in full afterwards) but never less. Names are folded
-    by :func:`vitalbridge.dicom.matching.fold`; ``name_prefix`` is what precedes the first wild card.
+    than what matches (each item is matched in full afterwards) but never less: a step whose start
+    is shorter than 14 digits counts from the first moment that it includes (pad it with zeros).
+    Names are folded by :func:`vitalbridge.dicom.matching.fold`; ``name_prefix`` is what precedes
+    the first wild card, and any of a name's component groups may begin with it.
     """
 
     accession_numbers: tuple[str, ...] = ()
@@ -49,5 +53,5 @@ class WorklistSource(Protocol):
     """Where the server finds items; called from the server's own threads."""
 
     def find(self, query: WorklistQuery) -> Iterator[WorklistItem]:
-        """Yield visible items that can match, ordered by start; raises OSError when storage fails."""
+        """Yield visible items that can match, ordered by start; OSError when storage fails."""
         ...

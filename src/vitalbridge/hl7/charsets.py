@@ -14,6 +14,7 @@ NEC and IBM rows of JIS X 0208; likewise the syllables that code page 949 adds t
 
 from __future__ import annotations
 
+import codecs
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,7 @@ _C1: Final = re.compile(rb"[\x80-\x9f]")
 _DESIGNATION: Final = re.compile(rb"\x1b[$(-/]")
 _SPELLING: Final = re.compile(r"[^A-Z0-9]+")
 _CHARSET_FIELD: Final = 18
-_CODE_DATA: Final = 102
+_LONGEST_HEADER: Final = 8192
 _CODE_TABLE_VALUE: Final = 103
 
 
@@ -131,9 +132,9 @@ def charset_of_header(header: bytes, default: str | None = None) -> Charset:
     Raises UnsupportedCharset when MSH-18 is unknown.
     """
     plain = _declared(header.decode("latin-1"))
-    if header.isascii() and b"\x1b" not in header:
+    if len(header) > _LONGEST_HEADER or (header.isascii() and b"\x1b" not in header):
         return charset_of(plain, default)
-    separator, repetition = header[3:4], header[6:7]
+    separator, repetition = header[3:4], header[5:6]
     if separator:
         listed = {tuple(field.split(repetition or b"~")) for field in header.split(separator)[4:]}
         for field in sorted(listed, reverse=True):
@@ -142,10 +143,11 @@ def charset_of_header(header: bytes, default: str | None = None) -> Charset:
                 continue
             try:
                 charset = charset_of(names, default)
-                if charset_of(_declared(charset.decode(header)), default) is charset:
-                    return charset
+                declared = charset_of(_declared(charset.decode(header)), default)
             except CharsetError:
                 continue
+            if declared.names == charset.names:
+                return charset
     return charset_of(plain, default)
 
 
@@ -195,44 +197,57 @@ def _single_byte(codec: str) -> tuple[Callable[[bytes], str], Callable[[str], by
     return from_bytes, to_bytes
 
 
-def _by_codecs(
-    decoders: tuple[str, ...], encoder: str
+def _by_codec(
+    codec: str, errors: str = "strict"
 ) -> tuple[Callable[[bytes], str], Callable[[str], bytes]]:
-    """The first codec that reads all of the text decides; the first one's error is reported."""
-    first, *others = decoders
+    """A set that Python's codec covers as it is; ``errors`` names who is asked about the rest."""
 
     def from_bytes(data: bytes) -> str:
         undeclared = _DESIGNATION.search(data)
         if undeclared:
             raise Unassigned(undeclared.start())
-        try:
-            return data.decode(first)
-        except UnicodeDecodeError:
-            for codec in others:
-                try:
-                    return data.decode(codec)
-                except UnicodeDecodeError:
-                    continue
-            raise
+        return data.decode(codec, errors)
 
     def to_bytes(text: str) -> bytes:
-        return text.encode(encoder)
+        return text.encode(codec, errors)
 
     return from_bytes, to_bytes
 
+
+def _asking(codec: str) -> Callable[[UnicodeError], tuple[str | bytes, int]]:
+    """A codec error handler that looks a single character or pair of bytes up in ``codec``."""
+
+    def handler(error: UnicodeError) -> tuple[str | bytes, int]:
+        try:
+            if isinstance(error, UnicodeDecodeError):
+                end = error.start + 2
+                return error.object[error.start : end].decode(codec), end
+            if isinstance(error, UnicodeEncodeError):
+                end = error.start + 1
+                return error.object[error.start : end].encode(codec), end
+        except UnicodeError:
+            pass
+        raise error
+
+    return handler
+
+
+_ETEN: Final = "vitalbridge.cp950"
+_UNIFIED_HANGUL: Final = "vitalbridge.cp949"
+codecs.register_error(_ETEN, _asking("cp950"))
+codecs.register_error(_UNIFIED_HANGUL, _asking("cp949"))
 
 _PARTS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "15")
 _WINDOWS: Final = ("874", "1250", "1251", "1252", "1253", "1254", "1255", "1256", "1257", "1258")
 _JAPANESE: Final = ("ISO IR14", "ISO IR87", "ISO IR159")
 
-# Default set alone, no alternates: canonical name -> (decoding codecs in order, encoding codec).
-_CODECS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
-    "ASCII": (("ascii",), "ascii"),
-    "UNICODE UTF-8": (("utf-8",), "utf-8"),
-    "GB 18030-2000": (("gb18030",), "gb18030"),
-    "BIG-5": (("big5", "cp950"), "cp950"),
-    "KS X 1001": (("euc_kr", "cp949"), "cp949"),
-    **{f"WINDOWS-{page}": ((f"cp{page}",), f"cp{page}") for page in _WINDOWS},
+# Default set alone, no alternates: name -> (codec, error handler).
+_CODECS: Final[dict[str, tuple[str, str]]] = {
+    "ASCII": ("ascii", "strict"),
+    "UNICODE UTF-8": ("utf-8", "strict"),
+    "GB 18030-2000": ("gb18030", "strict"),
+    "BIG-5": ("big5", _ETEN),
+    **{f"WINDOWS-{page}": (f"cp{page}", "strict") for page in _WINDOWS},
 }
 
 # Sets that ISO 2022 can switch to and from.
@@ -341,13 +356,15 @@ def _composed(first: str, alternates: tuple[str, ...]) -> Charset:
         switching = Switching(first, tuple(name for name in alternates if name in _SWITCHABLE))
         from_bytes, to_bytes = switching.decode, switching.encode
     else:
-        from_bytes, to_bytes = _by_codecs(*_CODECS[first])
+        from_bytes, to_bytes = _by_codec(*_CODECS[first])
     return Charset(names, ascii_compatible=in_bytes, from_bytes=from_bytes, to_bytes=to_bytes)
 
 
 def _korean() -> tuple[Callable[[bytes], str], Callable[[str], bytes]]:
     """KS X 1001 alone is EUC-KR in practice, with or without the designations of ISO 2022."""
-    plain, to_bytes = _by_codecs(*_CODECS["KS X 1001"])
+    plain, _ = _by_codec("euc_kr", _UNIFIED_HANGUL)
+    # As an encoder euc_kr would spell the added syllables in eight bytes that few systems read.
+    _, to_bytes = _by_codec("cp949")
     switching = Switching("KS X 1001", ())
 
     def from_bytes(data: bytes) -> str:

@@ -22,7 +22,7 @@ class Delimiters:
     r"""The delimiter characters of a message, one character each.
 
     One that MSH-2 does not declare is ``"\r"`` (``ABSENT``), which no segment contains.
-    ``truncation`` exists from HL7 v2.7 on (2.5.5.2).
+    ``truncation`` exists from HL7 v2.7 on (2.5.5.2). ``outer`` is set for those of ``inner``.
     """
 
     field: str = "|"
@@ -31,6 +31,7 @@ class Delimiters:
     escape: str = "\\"
     subcomponent: str = "&"
     truncation: str = ABSENT
+    outer: Delimiters | None = None
 
     @cached_property
     def encoding_characters(self) -> str:
@@ -54,11 +55,17 @@ class Delimiters:
             escape=self.escape,
             subcomponent=ABSENT,
             truncation=self.truncation,
+            outer=self,
         )
 
     @cached_property
     def named(self) -> dict[str, str]:
-        r"""Letter of the escape sequence -> the delimiter that it stands for (``S`` -> ``^``)."""
+        r"""Letter of the escape sequence -> the delimiter that it stands for (``S`` -> ``^``).
+
+        The letters mean the same at every level: those of ``inner`` are the message's too.
+        """
+        if self.outer is not None:
+            return self.outer.named
         letters = {
             "F": self.field,
             "S": self.component,
@@ -68,6 +75,22 @@ class Delimiters:
             "P": self.truncation,
         }
         return {letter: character for letter, character in letters.items() if character != ABSENT}
+
+    @cached_property
+    def sequences(self) -> dict[int, str]:
+        r"""Code point of each character that a value cannot hold -> its escape sequence."""
+        mark = self.escape
+        table = {
+            ord(character): f"{mark}{letter}{mark}" for letter, character in self.named.items()
+        }
+        table[ord("\n")] = f"{mark}.br{mark}"
+        table[ord("\r")] = f"{mark}X0D{mark}"
+        return table
+
+    @cached_property
+    def reserved(self) -> frozenset[str]:
+        """The characters that a value cannot hold as they are."""
+        return frozenset(map(chr, self.sequences))
 
 
 STANDARD: Final = Delimiters()

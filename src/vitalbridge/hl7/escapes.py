@@ -17,9 +17,9 @@ where it stands is text and stays as it was written.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from .charsets import charset_of
 from .delimiters import ABSENT, STANDARD, Delimiters
 from .errors import CharsetError, InvalidValue
 
@@ -30,42 +30,31 @@ if TYPE_CHECKING:
 _MOST_BLANKS: Final = 255
 
 
-class _Shift(NamedTuple):
-    """Python's codec for a character set switched to, and the ISO 2022 bytes it needs around."""
-
-    codec: str
-    before: bytes = b""
-    after: bytes = b""
-
-
-_ISO_2022_JP_END: Final = b"\x1b(B"
-
-# What follows ESC in ISO 2022, in hexadecimal as \C..\ and \M..\ carry it (HL7 v2.5.1 2.7.2).
-_SHIFTS: Final[dict[str, _Shift | None]] = {
-    "2842": None,  # ASCII: back to the character set of MSH-18
-    "284A": _Shift("iso2022_jp", b"\x1b(J", _ISO_2022_JP_END),
-    "2949": _Shift("shift_jis"),
-    "2440": _Shift("iso2022_jp", b"\x1b$@", _ISO_2022_JP_END),
-    "2442": _Shift("iso2022_jp", b"\x1b$B", _ISO_2022_JP_END),
-    "242844": _Shift("iso2022_jp_1", b"\x1b$(D", _ISO_2022_JP_END),
-    "242943": _Shift("euc_kr"),
-    "242941": _Shift("gb2312"),
-    "2D41": _Shift("iso8859-1"),
-    "2D42": _Shift("iso8859-2"),
-    "2D43": _Shift("iso8859-3"),
-    "2D44": _Shift("iso8859-4"),
-    "2D4C": _Shift("iso8859-5"),
-    "2D47": _Shift("iso8859-6"),
-    "2D46": _Shift("iso8859-7"),
-    "2D48": _Shift("iso8859-8"),
-    "2D4D": _Shift("iso8859-9"),
-    "2D62": _Shift("iso8859-15"),
+# What follows ESC in ISO 2022, in hexadecimal as \C..\ and \M..\ carry it (HL7 v2.5.1 2.7.2), and
+# the names of MSH-18 that read the bytes after it. Those designated to G0 need their ESC back.
+_SHIFTS: Final[dict[str, tuple[str, ...]]] = {
+    "2842": (),  # ASCII: back to the character set of MSH-18
+    "284A": ("ASCII", "ISO IR14"),
+    "2949": ("ASCII", "ISO IR14"),
+    "2440": ("ASCII", "ISO IR87"),
+    "2442": ("ASCII", "ISO IR87"),
+    "242844": ("ASCII", "ISO IR159"),
+    "242943": ("KS X 1001",),
+    "242941": ("GB 18030-2000",),
+    "2D41": ("8859/1",),
+    "2D42": ("8859/2",),
+    "2D43": ("8859/3",),
+    "2D44": ("8859/4",),
+    "2D4C": ("8859/5",),
+    "2D47": ("8859/6",),
+    "2D46": ("8859/7",),
+    "2D48": ("8859/8",),
+    "2D4D": ("8859/9",),
+    "2D62": ("8859/15",),
 }
 
 
-def unescape(
-    text: str, delimiters: Delimiters = STANDARD, charset: Charset | None = None
-) -> str:
+def unescape(text: str, delimiters: Delimiters = STANDARD, charset: Charset | None = None) -> str:
     r"""Plain text of an escaped value.
 
     ``charset`` is the message's and gives ``\X..\`` its meaning; without one only ASCII bytes are
@@ -77,7 +66,7 @@ def unescape(
     parts = text.split(escape)
     named = delimiters.named
     out = [parts[0]]
-    shift: _Shift | None = None
+    shift = ""
     indent = ""
     last = len(parts) - 1
     at = 1
@@ -101,7 +90,7 @@ def unescape(
             if replacement is not None:
                 at = end
         elif body[:1] in ("C", "M") and body[1:].upper() in _SHIFTS:
-            shift = _SHIFTS[body[1:].upper()]
+            shift = body[1:].upper()
             replacement = ""
         elif body[:1] == "Z":
             # Locally defined (2.7.7): unknown here, but its closing character opens nothing.
@@ -124,32 +113,23 @@ def escape(text: str, delimiters: Delimiters = STANDARD) -> str:
 
     Raises InvalidValue when the message's MSH-2 declares no escape character and one is needed.
     """
-    table, special = _escape_table(delimiters)
-    if text.isalnum() or special.isdisjoint(text):
+    if text.isalnum() or delimiters.reserved.isdisjoint(text):
         return text
     if delimiters.escape == ABSENT:
         raise InvalidValue("the value holds a delimiter and MSH-2 declares no escape character")
-    return text.translate(table)
+    return text.translate(delimiters.sequences)
 
 
-@lru_cache(maxsize=256)
-def _escape_table(delimiters: Delimiters) -> tuple[dict[int, str], frozenset[str]]:
-    mark = delimiters.escape
-    table = {
-        ord(character): f"{mark}{letter}{mark}" for letter, character in delimiters.named.items()
-    }
-    table[ord("\n")] = f"{mark}.br{mark}"
-    table[ord("\r")] = f"{mark}X0D{mark}"
-    return table, frozenset(map(chr, table))
-
-
-def _shifted(text: str, shift: _Shift | None, charset: Charset | None) -> str:
+def _shifted(text: str, shift: str, charset: Charset | None) -> str:
     """Text that was read in the message's character set, read again in the one switched to."""
-    if shift is None or not text:
+    if not shift or not text or not _SHIFTS[shift]:
         return text
+    names = _SHIFTS[shift]
     try:
         raw = text.encode("ascii") if charset is None else charset.encode(text)
-        return (shift.before + raw + shift.after).decode(shift.codec)
+        if len(names) > 1:
+            raw = b"\x1b" + bytes.fromhex(shift) + raw
+        return charset_of(names).decode(raw)
     except (UnicodeError, CharsetError):
         return text
 

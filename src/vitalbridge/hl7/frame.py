@@ -8,7 +8,7 @@ from .errors import MalformedMessage
 
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _BEFORE: Final = b"\x0b\r\n\t \x00"  # MLLP start block, blank lines
-_ENDINGS: Final = (b"\x00", b"\x1c", b"\x1c\r")  # padding, MLLP end block
+FRAME_ENDS: Final = (b"\x00", b"\x1c", b"\x1c\r")  # padding, MLLP end block
 _AFTER: Final = b"\x00\x1c\r\n"
 
 # The wide encodings by how "MSH" (or a byte order mark and "MSH") begins in them. The longer
@@ -47,7 +47,7 @@ def find_body(raw: bytes) -> Body:
 
     Raises MalformedMessage when there is no MSH segment at the beginning.
     """
-    if raw[:3] == b"MSH" and not raw.endswith(_ENDINGS):
+    if raw[:3] == b"MSH" and not raw.endswith(FRAME_ENDS):
         return Body(raw)
     for beginning, mark, codec in _WIDE:
         if raw.startswith(beginning):
@@ -65,5 +65,5 @@ def find_body(raw: bytes) -> Body:
         start += len(_UTF8_BOM)
     if raw[start : start + 3] != b"MSH":
         raise MalformedMessage("Invalid HL7 message format: no MSH segment at the beginning")
-    content = raw[start:].rstrip(_AFTER) if raw.endswith(_ENDINGS) else raw[start:]
+    content = raw[start:].rstrip(_AFTER) if raw.endswith(FRAME_ENDS) else raw[start:]
     return Body(content, raw[:start], raw[start + len(content) :], marked=marked)

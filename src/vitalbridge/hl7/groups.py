@@ -9,10 +9,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from .segment import Segment
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .segment import Segment
 
 _LISTS: Final = {"TQ1": "tq1", "OBX": "obx", "IPC": "ipc", "DG1": "dg1"}
 
@@ -72,7 +72,7 @@ def order_groups(segments: Sequence[Segment]) -> list[OrderGroup]:
     for segment in segments:
         name = segment.name
         if name == "ORC" or (name == "OBR" and (group is None or group.obr is not None)):
-            orc = segment if name == "ORC" else group and group.orc
+            orc = segment if name == "ORC" else group.orc if group is not None else None
             group = OrderGroup(len(groups) + 1, patients, orc)
             groups.append(group)
         elif name == "PID" or name == "MSH":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Unassigned(Exception):  # noqa: N818 - internal signal, turned into CharsetError by its caller
+class Unassigned(Exception):
     """The byte or character at ``offset`` has no meaning in the sets in use."""
 
     def __init__(self, offset: int) -> None:
@@ -38,6 +38,8 @@ class CodedSet(NamedTuple):
 
 _MARK: Final = re.compile(rb"[\r\n]|\x1b(?:\$?[(-/]?[@-~])?")
 _RUN: Final = re.compile(rb"[\x00-\x20\x7f]+|[\x21-\x7e]+|[\x80-\xff]+")
+_SAME_WIDTH: Final = re.compile("[\x00-\x7f]+|[^\x00-\x7f]+")
+_C1: Final = re.compile(rb"[\x80-\x9f]")
 _TO_HIGH: Final = bytes(code | 0x80 for code in range(256))
 _TO_LOW: Final = bytes(code & 0x7F for code in range(256))
 _KATAKANA: Final = 0xFF61 - 0xA1
@@ -163,9 +165,9 @@ def _part_of_8859(part: int, final: bytes) -> CodedSet:
     codec = f"iso8859-{part}"
 
     def decode(data: bytes) -> str:
-        for offset, code in enumerate(data):
-            if code < 0xA0:
-                raise Unassigned(offset)
+        control = _C1.search(data)
+        if control:
+            raise Unassigned(control.start())
         try:
             return data.decode(codec)
         except UnicodeDecodeError as error:
@@ -285,24 +287,18 @@ class Switching:
     def encode(self, text: str) -> bytes:
         """Bytes of ``text``, back in the default set at each ASCII character and at the end."""
         out = bytearray()
-        g0, g1 = self._g0, self._g1
-        for offset, character in enumerate(text):
-            if character < "\x80":
-                if g0 is not self._g0:
-                    out += self._g0.designation
-                    g0 = self._g0
-                if g1 is not self._g1:
-                    if self._g1 is not None:
-                        out += self._g1.designation
-                    g1 = self._g1
-                out += character.encode("ascii")
-                continue
-            for slot, coded in self._order:
-                code = coded.encode(character)
-                if code is not None:
-                    break
+        for run in _SAME_WIDTH.finditer(text):
+            characters = run.group()
+            if characters[0] < "\x80":
+                out += characters.encode("ascii")
             else:
-                raise Unassigned(offset)
+                self._encode_run(characters, run.start(), out)
+        return bytes(out)
+
+    def _encode_run(self, characters: str, begin: int, out: bytearray) -> None:
+        g0, g1 = self._g0, self._g1
+        for offset, character in enumerate(characters, begin):
+            slot, coded, code = self._coded(character, offset)
             if slot == 0 and g0 is not coded:
                 out += coded.designation
                 g0 = coded
@@ -314,4 +310,10 @@ class Switching:
             out += self._g0.designation
         if g1 is not self._g1 and self._g1 is not None:
             out += self._g1.designation
-        return bytes(out)
+
+    def _coded(self, character: str, offset: int) -> tuple[int, CodedSet, bytes]:
+        for slot, coded in self._order:
+            code = coded.encode(character)
+            if code is not None:
+                return slot, coded, code
+        raise Unassigned(offset)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from .charsets import Charset, charset_of
-from .delimiters import Delimiters, parse_delimiters
+from .charsets import Charset, charset_of, charset_of_header
+from .delimiters import parse_delimiters
 from .errors import CharsetError, InvalidPath
 from .escapes import unescape
-from .frame import find_body
+from .frame import FRAME_ENDS, find_body
 from .groups import OrderGroup, order_groups
 from .path import Path, parse_path
 from .segment import HeaderSegment, Segment
@@ -49,7 +50,6 @@ class Message:
         "_default_charset",
         "_groups",
         "_head",
-        "_head_bytes",
         "_index",
         "_line_feeds",
         "_segments",
@@ -62,27 +62,32 @@ class Message:
     def __init__(self, raw: bytes, *, default_charset: str | None = None) -> None:
         self.raw: Final = raw
         """The bytes as they arrived."""
-        self.wide: Final[str]
+        if raw.startswith(b"MSH") and not raw.endswith(FRAME_ENDS):
+            body = raw
+            self._before = self._after = b""
+            wide = ""
+        else:
+            body, self._before, self._after, wide, marked = find_body(raw)
+            if marked or wide:
+                default_charset = _UTF8
+        self.wide: Final = wide
         """Python's name of the UTF-16 or UTF-32 form the bytes are in, usually ``""``.
 
-        Readable from a file; MLLP cannot carry it, because its framing bytes occur inside of
-        characters (HL7 v2.5.1 appendix C).
+        Readable from a file; over MLLP it is not allowed, because framing bytes can occur inside of
+        its characters.
         """
-        body, self._before, self._after, self.wide, marked = find_body(raw)
         self._body = body
-        self._default_charset = _UTF8 if marked else default_charset
+        self._default_charset = default_charset
         end = body.find(b"\r")
         feed = body.find(b"\n") if end < 0 else body.find(b"\n", 0, end)
         self._line_feeds = feed >= 0 and (end < 0 or _starts_segment(body, feed + 1))
         if self._line_feeds:
             end = feed
-        head_bytes = body[:end] if end >= 0 else body
-        head = head_bytes.decode("latin-1")
+        head = (body[:end] if end >= 0 else body).decode("latin-1")
         separator = head[3:4]
         fields = head.split(separator) if separator else [head, ""]
         self.delimiters: Final = parse_delimiters(separator, fields[1])
         """The delimiters as MSH-1 and MSH-2 declare them."""
-        self._head_bytes = head_bytes
         self._charset: Charset | None = None
         self._text: str | None = None
         self._segments: list[Segment] | None = None
@@ -90,7 +95,7 @@ class Message:
         self._groups: list[OrderGroup] | None = None
         self._head = fields
         if not head.isascii() or "\x1b" in head:
-            self._head = self._decoded_head(fields)
+            self._head = self._decoded_head(head)
 
     def __repr__(self) -> str:
         return f"<Message of {len(self.raw)} bytes>"
@@ -104,10 +109,11 @@ class Message:
         Raises CharsetError when it is unknown.
         """
         if self._charset is None:
-            if self.wide:
-                self._charset = charset_of([_UTF8], None)
-            else:
-                self._charset = charset_of(self._charset_names(), self._default_charset)
+            head = self._head
+            stated = head[17] if len(head) > 17 and not self.wide else ""
+            self._charset = _charset_stated(
+                stated, self.delimiters.repetition, self._default_charset
+            )
         return self._charset
 
     @property
@@ -117,10 +123,7 @@ class Message:
         Raises CharsetError, with the place of the first byte that cannot be decoded.
         """
         if self._text is None:
-            try:
-                self._text = self.charset.decode(self._body)
-            except CharsetError as error:
-                raise self._located(error) from None
+            self._text = self.charset.decode(self._body)
         return self._text
 
     def segments(self, name: str | None = None) -> Sequence[Segment]:
@@ -302,16 +305,17 @@ class Message:
         text = parts[component - 1].split(delimiters.subcomponent, 1)[0]
         return unescape(text, delimiters)
 
-    def _charset_names(self) -> list[str]:
-        text = self._head[17] if len(self._head) > 17 else ""
-        return text.split(self.delimiters.repetition) if text else []
-
-    def _decoded_head(self, fields: list[str]) -> list[str]:
+    def _decoded_head(self, latin: str) -> list[str]:
         """The MSH fields in the message's own character set where that is possible."""
+        raw = latin.encode("latin-1")
+        separator = self.delimiters.field
         try:
-            return self.charset.decode(self._head_bytes).split(self.delimiters.field)
+            charset = self.charset if self.wide else charset_of_header(raw, self._default_charset)
+            fields = charset.decode(raw).split(separator)
         except CharsetError:
-            return fields
+            return latin.split(separator)
+        self._charset = charset
+        return fields
 
     # Splitting and finding
 
@@ -336,7 +340,7 @@ class Message:
             if same is None:
                 same = index[name] = []
             kind = HeaderSegment if name in _HEADERS else Segment
-            segment = kind(name, line, len(same) + 1, number, delimiters, charset)
+            segment = kind(name, len(same) + 1, number, line, delimiters, charset)
             same.append(segment)
             segments.append(segment)
         self._index = index
@@ -360,35 +364,10 @@ class Message:
             raise InvalidPath("the message has no such segment", location=path.segment)
         return segment
 
-    def _located(self, error: CharsetError) -> CharsetError:
-        """The same error with the field that the bad byte stands in."""
-        if error.offset is None:
-            return error
-        body = self._body
-        begin = max(
-            body.rfind(b"\r", 0, error.offset), body.rfind(b"\n", 0, error.offset)
-        ) + 1
-        separator = self.delimiters.field
-        start = body[begin : begin + 4].decode("latin-1")
-        if not start[:3].isalnum() or start[3:] != separator:
-            return error
-        name = start.encode("latin-1")
-        occurrence = (
-            body.startswith(name)
-            + body.count(b"\r" + name, 0, begin + 4)
-            + body.count(b"\n" + name, 0, begin + 4)
-        )
-        # The bytes before the bad one are sound, so that separators can be counted in their text:
-        # in some character sets the second byte of a character looks like one.
-        field = self.charset.decode(body[begin : error.offset]).count(separator)
-        if start[:3] in _HEADERS:
-            field += 1
-        return CharsetError(
-            error.fault.text,
-            code=error.fault.code,
-            location=f"{start[:3]}^{occurrence}^{field}",
-            offset=error.offset,
-        )
+
+@lru_cache(maxsize=256)
+def _charset_stated(text: str, repetition: str, default: str | None) -> Charset:
+    return charset_of(text.split(repetition) if text else [], default)
 
 
 def _starts_segment(body: bytes, at: int) -> bool:

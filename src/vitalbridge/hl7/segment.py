@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
+import msgspec
+
+from .charsets import Charset
 from .delimiters import ABSENT, Delimiters
 from .errors import Hl7Error, InvalidDateTime, InvalidPath, InvalidValue
 from .escapes import escape, unescape
-
-if TYPE_CHECKING:
-    from .charsets import Charset
 
 NULL: Final = '""'
 """The HL7 null, "delete this value" (HL7 v2.5.1 2.5.3): it is not the same as an empty field."""
@@ -28,41 +28,21 @@ class Readable(Protocol):
 T = TypeVar("T", bound=Readable)
 
 
-class Segment:
+class Segment(msgspec.Struct, eq=False, gc=False):
     """A view of one segment; all numbers count from one, as HL7 counts them.
 
     What is absent reads as ``""``. ``occurrence`` is the segment's number among those of its name
     and ``line`` its place in the message, from zero.
     """
 
-    __slots__ = (
-        "_changed",
-        "_charset",
-        "_delimiters",
-        "_fields",
-        "_text",
-        "line",
-        "name",
-        "occurrence",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        text: str,
-        occurrence: int,
-        line: int,
-        delimiters: Delimiters,
-        charset: Charset | None,
-    ) -> None:
-        self.name = name
-        self.occurrence = occurrence
-        self.line = line
-        self._text = text
-        self._fields: list[str] | None = None
-        self._delimiters = delimiters
-        self._charset = charset
-        self._changed = False
+    name: str
+    occurrence: int
+    line: int
+    _text: str
+    _delimiters: Delimiters
+    _charset: Charset | None
+    _fields: list[str] | None = None
+    _changed: bool = False
 
     def __repr__(self) -> str:
         return f"<Segment {self.name}[{self.occurrence}]>"
@@ -260,10 +240,8 @@ class Segment:
         )
 
 
-class HeaderSegment(Segment):
+class HeaderSegment(Segment, eq=False, gc=False):
     """MSH, BHS or FHS: field 1 is the separator itself, field 2 is never unescaped or divided."""
-
-    __slots__ = ()
 
     def get(
         self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1
@@ -291,8 +269,11 @@ class HeaderSegment(Segment):
         subcomponent: int | None,
         repetition: int | None,
     ) -> None:
-        if field < 3:
-            raise InvalidPath("the delimiters of a message cannot be changed in place")
+        if field < 3 or (field == 18 and self.name == "MSH"):
+            raise InvalidPath(
+                "delimiters and character set cannot be changed in place",
+                location=self.location(field),
+            )
         Segment._write(self, field, text, component, subcomponent, repetition)
 
     def _split(self) -> list[str]:

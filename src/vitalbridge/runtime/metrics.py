@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -22,7 +22,7 @@ M = TypeVar("M", bound="Counter | Gauge | Histogram")
 
 def new_registry() -> CollectorRegistry:
     """Return a registry that already has the ``process_*`` series, read live from /proc."""
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=registry)
     return registry
@@ -44,7 +44,7 @@ class Labelled(Generic[M]):
         self._metric = metric
         self._series: dict[tuple[str, ...], M] = {}
         for values in known:
-            self._series[values] = metric.labels(*values)
+            self._series[values] = cast("M", metric.labels(*values))
         self._room = limit
 
     def __call__(self, *values: str) -> M:
@@ -59,5 +59,5 @@ class Labelled(Generic[M]):
             values = ("other",) * len(values)
         series = self._series.get(values)
         if series is None:
-            series = self._series[values] = self._metric.labels(*values)
+            series = self._series[values] = cast("M", self._metric.labels(*values))
         return series

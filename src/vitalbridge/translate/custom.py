@@ -26,14 +26,12 @@ _PATIENT_KEYWORDS: Final = frozenset(
     {"CurrentPatientLocation", "ConfidentialityConstraintOnPatientDataDescription"}
 )
 # These are keys of patients, orders and steps; each has a rule of its own.
-_KEYS: Final = frozenset(
-    """
+_KEYS: Final = """
     PatientID IssuerOfPatientID OtherPatientIDs OtherPatientIDsSequence AccessionNumber
     RequestedProcedureID StudyInstanceUID ScheduledProcedureStepID ScheduledProcedureStepStatus
     ScheduledProcedureStepStartDate ScheduledProcedureStepStartTime Modality ScheduledStationAETitle
     SpecificCharacterSet
-    """.split()
-)
+    """
 _LIMITS: Final = {"SH": 16, "LO": 64, "PN": 64, "ST": 1024, "LT": 10240, "UT": 0, "UC": 0}
 _LINES: Final = frozenset({"ST", "LT", "UT"})
 
@@ -58,7 +56,7 @@ def target(name: str) -> Target:
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise ValueError(f"custom_fields: {name!r} is no DICOM keyword")
-    if keyword in _KEYS:
+    if keyword in _KEYS.split():
         raise ValueError(f"custom_fields: {name!r} follows from the message's identifiers")
     vr = dictionary_VR(tag)
     if vr not in _LIMITS and vr not in {"CS", "DA", "TM"}:

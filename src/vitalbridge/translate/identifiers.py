@@ -29,9 +29,7 @@ ORDER_NUMBER_LIMIT: Final = 64
 
 def fits(identifier: str, limit: int) -> bool:
     """Return whether DICOM can hold the identifier as it is."""
-    return (
-        len(identifier) <= limit and identifier.isprintable() and "\\" not in identifier
-    )
+    return len(identifier) <= limit and identifier.isprintable() and "\\" not in identifier
 
 
 def short_id(identifier: str) -> str:
@@ -118,7 +116,9 @@ def first_place(
     return "", None
 
 
-def given_accession(message: Message, group: OrderGroup, rules: MappingRules) -> tuple[str, Place | None]:
+def given_accession(
+    message: Message, group: OrderGroup, rules: MappingRules
+) -> tuple[str, Place | None]:
     """Return the accession number as the message has it: IPC-1, else ``accession_sources``."""
     for ipc in group.ipc:
         if (text := ipc.get(1)) and text != NULL:

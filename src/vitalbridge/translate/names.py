@@ -39,37 +39,38 @@ def _part(text: str) -> str:
     return clean(text)
 
 
-def name_group(name: XPN | XCN, where: str, warnings: list[str]) -> str:
-    """Return one component group of PN, ``""`` when the name has no part that says anything."""
-    group = "^".join(
-        (
-            _part(name.family),
-            _part(name.given),
-            _part(name.middle),
-            _part(name.prefix),
-            _part(name.suffix),
-        )
-    ).rstrip("^")
+def written_name(parts: Sequence[str], where: str, warnings: list[str]) -> str:
+    """Return one component group of PN from family, given, middle, prefix, suffix.
+
+    ``""`` when no part says anything.
+    """
+    group = "^".join(map(_part, parts)).rstrip("^")
     if len(group) > _GROUP_LIMIT:
         warnings.append(f"{where}: name cut to {_GROUP_LIMIT} characters")
         group = group[:_GROUP_LIMIT].rstrip("^ ")
     return group
 
 
-def person_name(names: Sequence[XPN] | Sequence[XCN], where: str, warnings: list[str]) -> str:
+def _group(name: XPN | XCN, where: str, warnings: list[str]) -> str:
+    return written_name(
+        (name.family, name.given, name.middle, name.prefix, name.suffix), where, warnings
+    )
+
+
+def person_name(names: Sequence[XPN | XCN], where: str, warnings: list[str]) -> str:
     """Return the repetitions of one field as PN ``A=I=P``, ``""`` without any name.
 
     Of several names in one representation the legal one is taken, else the first. A name without
     representation is alphabetic. Of several persons (XCN with other ids) only the first counts.
     """
     if len(names) == 1 and names[0].representation in {"", "A"}:
-        return name_group(names[0], where, warnings)
+        return _group(names[0], where, warnings)
     chosen: dict[str, tuple[int, str]] = {}
     first_id = getattr(names[0], "id", "") if names else ""
     for name in names:
         if getattr(name, "id", "") != first_id:
             continue
-        group = name_group(name, where, warnings)
+        group = _group(name, where, warnings)
         if not group:
             continue
         representation = name.representation if name.representation in _GROUPS else "A"

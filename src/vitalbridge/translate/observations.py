@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from vitalbridge.hl7 import NULL
@@ -54,11 +54,11 @@ def put_observations(
 def measured(text: str, unit: str, units: Mapping[str, str]) -> str:
     """Return the decimal text (DS) of a measurement in the base unit, ``""`` if it is none."""
     factor = units.get(unit.strip().lower())
-    if factor is None:
+    if factor is None or not text.isascii() or "_" in text:
         return ""
     try:
         number = Decimal(text.strip()) * Decimal(factor)
-    except (InvalidOperation, ValueError):
+    except ArithmeticError:
         return ""
     if not number.is_finite() or not 0 < number < _LIMIT:
         return ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FieldPath(NamedTuple):
-    """A path of the configuration; ``occurrence`` 0: the order group's own segment, if it has one."""
+    """A path of the configuration; ``occurrence`` 0: the order group's own segment if any."""
 
     segment: str
     occurrence: int

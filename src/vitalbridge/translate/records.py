@@ -7,12 +7,9 @@ else is the new value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-if TYPE_CHECKING:
-    from vitalbridge.dicom.attributes import Changes
+from vitalbridge.dicom.attributes import Changes
 
 
 class PatientIdentifier(msgspec.Struct, frozen=True):
@@ -29,10 +26,12 @@ class PatientRecord(msgspec.Struct):
     ``identifiers[0]`` is the one that becomes PatientID; ``attributes`` holds DICOM keywords of the
     Patient module (PatientName as ``A=I=P`` component groups, dates as DA) without PatientID,
     IssuerOfPatientID and OtherPatientIDsSequence, which follow from the identifiers.
+    ``warnings`` name fields that could not be used as they came, without their values.
     """
 
     identifiers: tuple[PatientIdentifier, ...]
     attributes: Changes
+    warnings: tuple[str, ...] = ()
 
 
 class StepRecord(msgspec.Struct):
@@ -40,7 +39,9 @@ class StepRecord(msgspec.Struct):
 
     ``attributes`` are those of the item of ScheduledProcedureStepSequence (0040,0100), except the
     fields beside it; ``start`` is ``YYYYMMDDHHMMSS`` in the site's zone, or shorter when the sender
-    gave less, or empty.
+    gave less, or empty. ``start_assumed``: no field named a start and the message's own time stands
+    in, so that it says nothing about a step that exists. ``modality`` is empty, which means
+    unchanged, when a message that creates nothing says nothing about it; so are ``stations``.
     """
 
     step_id: str
@@ -49,6 +50,7 @@ class StepRecord(msgspec.Struct):
     stations: tuple[str, ...]
     attributes: Changes
     modality_unmapped: bool = False
+    start_assumed: bool = False
 
 
 class OrderRecord(msgspec.Struct):
@@ -57,7 +59,10 @@ class OrderRecord(msgspec.Struct):
     ``placer`` and ``filler`` are full entity identifiers in canonical form
     (``ENTITY^NAMESPACE^UNIVERSAL^TYPE``, trailing ``^`` cut; empty when absent). ``study_uid`` is
     empty unless IPC-3 or ZDS gives one. ``attributes`` are the top-level keywords of the worklist
-    identifier except the patient's own, the step sequence and the fields beside it.
+    identifier except the patient's own, the step sequence and the fields beside it. An observed
+    weight or height (PatientWeight, PatientSize) belongs to the order that it came with.
+    ``generated_ids`` are pairs (keyword, what the message has) of identifiers that a generated one
+    stands for here. ``transaction_time`` is ORC-9, else MSH-7, as UTC digits to compare.
     """
 
     control: str
@@ -71,6 +76,7 @@ class OrderRecord(msgspec.Struct):
     attributes: Changes
     steps: tuple[StepRecord, ...]
     warnings: tuple[str, ...] = ()
+    generated_ids: tuple[tuple[str, str], ...] = ()
 
 
 class AppointmentRecord(msgspec.Struct):

@@ -1,13 +1,15 @@
-"""Code tables between HL7 v2 and the worklist: the defaults of :class:`MappingRules` and fixed ones.
+"""Code tables between HL7 v2 and the worklist: defaults of :class:`MappingRules`, and fixed ones.
 
 Tables that a site may overlay are plain dicts; those that a standard fixes are frozen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SEX: Final[dict[str, str]] = {"M": "M", "F": "F", "O": "O", "U": "", "A": "O", "N": "O"}
 """HL7 table 0001 to (0010,0040) PatientSex; the empty string means: known to be unknown."""
@@ -50,28 +52,26 @@ MODALITY_ALIASES: Final[dict[str, str]] = {"XR": "DX"}
 PREGNANCY: Final[Mapping[str, str]] = MappingProxyType({"B6": "3"})
 """HL7 table 0009 to (0010,21C0) PregnancyStatus: 3 is "definitely pregnant"."""
 
-MODALITIES: Final = frozenset(
-    """
+_MODALITIES: Final = """
     ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC
     HD IO IOL IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA
     PLAN POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT
     RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC
-    """.split()
-)
+    """
+MODALITIES: Final = frozenset(_MODALITIES.split())
 """Defined terms of (0008,0060) Modality (DICOM PS3.3 C.7.3.1.1.1), retired ones left out."""
 
 CREATING: Final = frozenset({"NW", "RO"})
 """Order control codes that make an order; what they leave out gets the documented defaults."""
 
-ORDER_CONTENT: Final = frozenset({"NW", "RO", "XO", "XX", "XR", "RP", "RU"})
+ORDER_CONTENT: Final = frozenset({"NW", "RO", "XO", "XX", "XR"})
 """Order control codes whose message has to say what is ordered (OBR-4)."""
 
-ORDER_CONTROL: Final = frozenset(
-    """
+_ORDER_CONTROL: Final = """
     AF CA CH CN CP CR DC DE DF DR FU HD HR IN LI MC NA NR NW OC OD OE OF OH OK OP OR PA PR PY RA RC
     RD RE RF RI RL RO RP RQ RR RU SA SC SN SQ SR SS UA UC UD UF UH UM UN UR UX XO XR XX
-    """.split()
-)
+    """
+ORDER_CONTROL: Final = frozenset(_ORDER_CONTROL.split())
 """HL7 table 0119, the union of v2.3 to v2.8."""
 
 APPOINTMENT_STATUS: Final[Mapping[str, str]] = MappingProxyType(
@@ -130,4 +130,4 @@ METRES: Final[Mapping[str, str]] = MappingProxyType(
 OBSERVATIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = MappingProxyType(
     {"29463-7": ("PatientWeight", KILOGRAMS), "8302-2": ("PatientSize", METRES)}
 )
-"""LOINC code of OBX-3 to the keyword and the factor of each unit, in lower case (UCUM and common)."""
+"""LOINC code of OBX-3 to the keyword and the factor of each unit, lower case (UCUM, common)."""

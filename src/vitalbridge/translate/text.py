@@ -41,7 +41,7 @@ def clean_lines(text: str) -> str:
 
 
 def cut(text: str, limit: int, where: str, warnings: list[str]) -> str:
-    """Return at most ``limit`` characters of ``text``; a cut adds a warning that names the place."""
+    """Return at most ``limit`` characters of ``text``; a cut adds a warning that names it."""
     if len(text) <= limit:
         return text
     warnings.append(f"{where}: cut to {limit} characters")
@@ -79,7 +79,7 @@ def coded_text(segment: Segment, field: int, repetition: int = 1) -> str:
 
 
 def said(text: str) -> str:
-    """Return ``text``, or an empty string when it is the HL7 null: inside a value both say nothing."""
+    """Return ``text``, or an empty string for the HL7 null, which says nothing inside a value."""
     return "" if text == NULL else text
 
 
@@ -97,6 +97,4 @@ def put_text(
         return
     text = clean(text)
     if text:
-        changes[keyword] = (
-            text if len(text) <= limit else cut(text, limit, where, warnings)
-        )
+        changes[keyword] = text if len(text) <= limit else cut(text, limit, where, warnings)

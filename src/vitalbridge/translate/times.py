@@ -6,7 +6,6 @@ the sender left out stays out: a date alone is never shifted and gets no time of
 
 from __future__ import annotations
 
-from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -15,21 +14,15 @@ from vitalbridge.hl7 import NULL, DateTime, InvalidDateTime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from vitalbridge.hl7 import Message, Segment
 
     from .mapping import MappingRules
 
 _DAY: Final = 8
-_DIGITS: Final = {
-    "year": 4,
-    "month": 6,
-    "day": 8,
-    "hour": 10,
-    "minute": 12,
-    "second": 14,
-    "fraction": 14,
-}
+_HOUR: Final = 10
+_MINUTE: Final = 12
 
 
 @lru_cache(maxsize=64)
@@ -45,38 +38,35 @@ def in_zone(text: str, source: str, site: str) -> str:
     are dropped. Raises InvalidDateTime.
     """
     time = DateTime.parse(text)
-    digits = _DIGITS[time.precision]
-    if digits <= _DAY or (time.offset_minutes is None and source == site):
-        return time.text[:digits]
+    count = len(time.digits)
+    if count <= _DAY or (time.offset_minutes is None and source == site):
+        return time.digits
     try:
         moved = time.aware(_zone(source)).astimezone(_zone(site))
     except OverflowError:
-        raise InvalidDateTime("not a time of any calendar in that zone") from None
-    if digits == _DIGITS["hour"] and moved.minute:
-        digits = _DIGITS["minute"]  # zones differ by half-hours too
-    return _formatted(moved.year, moved.month, moved.day, moved.hour, moved.minute, moved.second)[
-        :digits
-    ]
+        raise InvalidDateTime("the time lies outside of the years 1 to 9999") from None
+    if count == _HOUR and moved.minute:
+        count = _MINUTE  # zones differ by half-hours too
+    return _digits(moved)[:count]
 
 
 @lru_cache(maxsize=8192)
 def _instant(text: str, source: str) -> str:
     time = DateTime.parse(text)
-    digits = _DIGITS[time.precision]
-    if digits <= _DAY:
-        return time.text[:digits]
-    try:
-        moved = time.aware(_zone(source)).astimezone(UTC)
-    except OverflowError:
-        raise InvalidDateTime("not a time of any calendar in that zone") from None
-    whole = _formatted(moved.year, moved.month, moved.day, moved.hour, moved.minute, moved.second)
-    if time.precision == "fraction":
-        return f"{whole}.{moved.microsecond:06}"
-    return whole[:digits]
+    count = len(time.digits)
+    if count <= _DAY:
+        return time.digits
+    moved = time.aware(_zone(source))
+    if time.fraction:
+        return f"{_digits(moved)}.{moved.microsecond:06}"
+    return _digits(moved)[:count]
 
 
-def _formatted(year: int, month: int, day: int, hour: int, minute: int, second: int) -> str:
-    return f"{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}"
+def _digits(moment: datetime) -> str:
+    return (
+        f"{moment.year:04}{moment.month:02}{moment.day:02}"
+        f"{moment.hour:02}{moment.minute:02}{moment.second:02}"
+    )
 
 
 def is_time(text: str) -> bool:
@@ -106,9 +96,7 @@ def first_instant(
     return ""
 
 
-def event_time(
-    message: Message, rules: MappingRules, *, source_timezone: str | None = None
-) -> str:
+def event_time(message: Message, rules: MappingRules, *, source_timezone: str | None = None) -> str:
     """Return when what the message tells of happened: EVN-2, else MSH-7; form of first_instant."""
     evn = message.segment("EVN")
     return first_instant(
@@ -138,10 +126,9 @@ def start_candidates(
     TQ1-7, ORC-7.4, OBR-27.4, OBR-36, OBR-7, OBR-6 (never ORC-9: that is when the order was
     entered).
     """
-    found: list[tuple[str, Place]] = []
-    for segment in tq1:
-        if (text := segment.get(7)) and text != NULL:
-            found.append((text, (segment, 7, 1)))
+    found: list[tuple[str, Place]] = [
+        (text, (segment, 7, 1)) for segment in tq1 if (text := segment.get(7)) and text != NULL
+    ]
     if orc is not None and orc.field(7) and (text := orc.get(7, 4)) and text != NULL:
         found.append((text, (orc, 7, 4)))
     if obr is not None:
@@ -152,4 +139,3 @@ def start_candidates(
 
 
 _OBR_STARTS: Final = ((27, 4), (36, 1), (7, 1), (6, 1))
-

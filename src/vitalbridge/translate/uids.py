@@ -9,7 +9,9 @@ from uuid import UUID, uuid5
 if TYPE_CHECKING:
     from .mapping import MappingRules
 
-_UID: Final = re.compile(r"(?:[01]\.(?:[0-9]|[123][0-9])|2\.(?:0|[1-9][0-9]*))(?:\.(?:0|[1-9][0-9]*))*")
+_UID: Final = re.compile(
+    r"(?:[01]\.(?:[0-9]|[123][0-9])|2\.(?:0|[1-9][0-9]*))(?:\.(?:0|[1-9][0-9]*))*"
+)
 _ROOT: Final = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
 _RESERVED: Final = "1.2.840.10008"
 _NAMESPACE: Final = UUID("6f3c9a52-4f0b-5c0e-9d6e-0a3b7f1f52c1")
@@ -29,11 +31,7 @@ def is_instance_uid(text: str) -> bool:
 
 def check_root(root: str) -> None:
     """Raise ValueError unless new UIDs may be made under ``root``."""
-    if (
-        len(root) > _LONGEST_ROOT
-        or _ROOT.fullmatch(root) is None
-        or not is_instance_uid(root)
-    ):
+    if len(root) > _LONGEST_ROOT or _ROOT.fullmatch(root) is None or not is_instance_uid(root):
         raise ValueError(
             f"uid_root: no UID root of at most {_LONGEST_ROOT} characters outside {_RESERVED}"
         )

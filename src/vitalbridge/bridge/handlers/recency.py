@@ -1,48 +1,25 @@
 """Which of two events is newer, as far as one sender's clock can tell.
 
-Event times are digits as HL7 writes them (``YYYY`` to ``YYYYMMDDHHMMSS.ffff``), all in the sender's
-local zone, so that two of them compare as text over the precision that both have. What cannot be
-decided counts as newer: the order of arrival holds.
+Event times are digits in UTC, as precise as the sender gave them (``YYYYMMDDHHMMSS.ffffff``; a date
+alone is the sender's own day). What cannot be decided counts as newer: the order of arrival holds.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from vitalbridge.bridge.model import Note, Seen
-from vitalbridge.hl7 import DateTime, InvalidDateTime
 
 if TYPE_CHECKING:
     from vitalbridge.bridge.handlers.context import HandlerContext
     from vitalbridge.bridge.handlers.working import Working
-    from vitalbridge.hl7 import Message
 
+_DAY = 8
 # Clocks never go back by more than this when summer time ends.
 _LARGEST_FOLD = timedelta(hours=2)
-
-
-def event_time(message: Message, own: str, context: HandlerContext) -> str:
-    """Return when the event happened: ``own`` (EVN-2, ORC-9), else MSH-7, else an empty string.
-
-    ``own`` is the field's text. A time with an offset is taken to the sender's local zone; one that
-    cannot be read counts as missing.
-    """
-    return local_digits(own, context) or local_digits(message.get("MSH-7"), context)
-
-
-def local_digits(text: str, context: HandlerContext) -> str:
-    """Return the time as digits in the sender's local zone, or an empty string."""
-    if not text or (text.isdecimal() and text.isascii() and len(text) in (8, 12, 14)):
-        return text
-    try:
-        value = DateTime.parse(text)
-    except InvalidDateTime:
-        return ""
-    if value.offset_minutes is not None:
-        value = value.in_zone(ZoneInfo(context.timezone))
-    return value.da + value.tm
 
 
 def is_newer(time: str, newest: str, timezone: str) -> bool:
@@ -51,11 +28,18 @@ def is_newer(time: str, newest: str, timezone: str) -> bool:
 
 
 def is_older(time: str, newest: str, timezone: str) -> bool:
-    """Return whether ``time`` is before ``newest`` beyond doubt; an empty one never is."""
+    """Return whether ``time`` is before ``newest`` beyond doubt; an empty one never is.
+
+    Times of unlike precision compare over what both have, but never a day with a time of day: they
+    are of different zones. ``timezone`` is that of the sender's clock, which shows one hour of the
+    year twice: two times in it cannot be put in order.
+    """
     shared = min(len(time), len(newest))
+    if shared <= _DAY and len(time) != len(newest):
+        return False
     if time[:shared] >= newest[:shared]:
         return False
-    return not _within_fold(time, newest, timezone)
+    return shared <= _DAY or not _within_fold(time, newest, timezone)
 
 
 def is_stale(working: Working, context: HandlerContext, subject: str, time: str) -> bool:
@@ -75,29 +59,31 @@ def remember(working: Working, context: HandlerContext, subject: str, time: str)
 
 
 def _within_fold(time: str, newest: str, timezone: str) -> bool:
-    """Return whether the two lie in the hour that the local clock shows twice."""
-    shown, shown_newest = _moment(time), _moment(newest)
-    if shown is None or shown_newest is None or shown_newest - shown > _LARGEST_FOLD:
+    """Return whether the two lie in the hour that the sender's clock shows twice."""
+    moment, newest_moment = _moment(time), _moment(newest)
+    if newest_moment - moment > _LARGEST_FOLD:
         return False
-    zone = ZoneInfo(timezone)
-    return any(
-        moment.replace(tzinfo=zone).utcoffset() != moment.replace(tzinfo=zone, fold=1).utcoffset()
-        for moment in (shown, shown_newest)
+    zone = _zone(timezone)
+    return _shown_twice(moment.astimezone(zone)) or _shown_twice(newest_moment.astimezone(zone))
+
+
+def _shown_twice(local: datetime) -> bool:
+    return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+
+
+def _moment(digits: str) -> datetime:
+    whole = digits[:14].ljust(14, "0")
+    return datetime(
+        int(whole[:4]),
+        int(whole[4:6]),
+        int(whole[6:8]),
+        int(whole[8:10]),
+        int(whole[10:12]),
+        min(int(whole[12:]), 59),
+        tzinfo=UTC,
     )
 
 
-def _moment(digits: str) -> datetime | None:
-    if len(digits) < 10:
-        return None
-    whole = digits[:14].ljust(14, "0")
-    try:
-        return datetime(  # noqa: DTZ001 - what the clock on the wall shows
-            int(whole[:4]),
-            int(whole[4:6]),
-            int(whole[6:8]),
-            int(whole[8:10]),
-            int(whole[10:12]),
-            min(int(whole[12:14]), 59),
-        )
-    except ValueError:
-        return None
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)

@@ -148,16 +148,30 @@ def _stations(settings: Settings) -> Iterator[Finding]:
             yield Finding(path, "more than one station is the default")
 
 
-def _keywords(settings: Settings) -> Iterator[Finding]:
+def _custom_fields(settings: Settings) -> Iterator[Finding]:
     if not settings.mapping.custom_field_mappings:
         return
-    from pydicom.datadict import tag_for_keyword  # slow to import, rarely needed
+    from vitalbridge.translate.custom import target  # slow to import, rarely needed
 
     for field, keyword in settings.mapping.custom_field_mappings.items():
-        name = keyword.removeprefix("ScheduledProcedureStepSequence.")
-        if tag_for_keyword(name) is None:
+        try:
+            target(keyword)
+        except ValueError as error:
             path = ("mapping", "custom_field_mappings", field)
-            yield Finding(path, f"{name[:64]} is no DICOM keyword")
+            yield Finding(path, str(error).removeprefix("custom_fields: "))
+
+
+def _source_charsets(settings: Settings) -> Iterator[Finding]:
+    for index, source in enumerate(settings.hl7.sources):
+        if source.charset is None:
+            continue
+        from vitalbridge.hl7.charsets import UnsupportedCharset, charset_of
+
+        try:
+            charset_of([source.charset])
+        except UnsupportedCharset:
+            text = f"{source.charset[:40]} is no character set of HL7 table 0211 that MLLP carries"
+            yield Finding(("hl7", "sources", index, "charset"), text)
 
 
 def _character_sets(settings: Settings) -> Iterator[Finding]:
@@ -193,7 +207,8 @@ _CHECKS: tuple[Check, ...] = (
     _pacs,
     _destinations,
     _stations,
-    _keywords,
+    _custom_fields,
+    _source_charsets,
     _character_sets,
     _retention,
     _emr,

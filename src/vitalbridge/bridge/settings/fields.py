@@ -122,13 +122,13 @@ def _timezone(value: Any) -> str:
     return text
 
 
-_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
-_LONGEST_UID_ROOT = 24
+_UID = re.compile(r"([01]\.[123]?[0-9]|2\.(0|[1-9][0-9]*))(\.(0|[1-9][0-9]*))*")
+_LONGEST_UID_ROOT = 40
 
 
 def _uid_root(value: Any) -> str:
     text = _text(value)
-    if not _UID.fullmatch(text) or text[0] not in "012":
+    if not _UID.fullmatch(text):
         raise PydanticCustomError(
             "uid_root", "not a UID root: numbers joined by dots, none with a leading zero"
         )

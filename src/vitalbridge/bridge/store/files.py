@@ -161,4 +161,4 @@ def set_aside_wal(database: Path) -> Path:
 
 def foreign_wals(database: Path) -> list[Path]:
     """Return the logs that were set aside and whose messages nobody has looked at yet."""
-    return sorted(database.parent.glob(f"{database.name}.foreign-wal-*[0-9]"))
+    return sorted(database.parent.glob(f"{database.name}.foreign-wal-*"))

@@ -35,6 +35,13 @@ generation = Table(
     Column("commits", BigInteger, nullable=False),
 )
 
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("uid_namespace", Text, nullable=False),
+)
+
 inbound = Table(
     "inbound",
     metadata,

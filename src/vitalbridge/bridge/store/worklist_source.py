@@ -160,7 +160,7 @@ class SqlWorklistSource:
         while True:
             try:
                 with self._readers.lend() as reader:
-                    rows = reader.execute(sql, values).fetchall()
+                    rows: list[Any] = reader.execute(sql, values).fetchall()
             except apsw.Error as error:
                 raise OSError(f"worklist query failed: {type(error).__name__}") from error
             for key, step_version, patient_version, patient, step, _ in rows:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import apsw
@@ -371,7 +372,7 @@ class Writer(threading.Thread):
         self._alone(lambda: self.journal.mark(seq, MessageState.DEAD, microseconds(), outcome))
         self.unhandled -= 1
         self.dead += 1
-        log.error("message unreadable", extra={"seq": seq, "error_code": -960, "reason": reason})
+        log.error("message unreadable", extra={"seq": seq, "error_code": -964, "reason": reason})
 
     # -- when a transaction fails ---------------------------------------------------------------
 
@@ -384,7 +385,7 @@ class Writer(threading.Thread):
                 "transaction failed and is repeated message by message",
                 extra={
                     "error_type": "database",
-                    "error_code": -960,
+                    "error_code": -964,
                     "reason": type(error).__name__,
                 },
             )
@@ -397,7 +398,7 @@ class Writer(threading.Thread):
             committed: list[Committed] = []
             fresh: list[Pending] = []
             try:
-                self._alone(lambda a=arrival, c=committed, f=fresh: self._journal_one(a, c, f))
+                self._alone(partial(self._journal_one, arrival, committed, fresh))
             except apsw.Error as error:
                 self.last_error = type(error).__name__
                 committed = [Committed(arrival, "failed", b"")]
@@ -407,7 +408,7 @@ class Writer(threading.Thread):
             one = self._pending.popleft()
             handled: list[Handled] = []
             try:
-                self._alone(lambda o=one, h=handled: h.append(self._handle(o)))
+                self._alone(partial(self._handle_into, handled, one))
             except (apsw.FullError, apsw.IOError, apsw.BusyError) as error:
                 # Not the message's fault: it stays where it is until the disk takes it.
                 self.last_error = type(error).__name__
@@ -417,8 +418,14 @@ class Writer(threading.Thread):
             except Exception as error:
                 reason = Outcome(code=207, reason=f"Database error: {type(error).__name__}")
                 handled = []
-                self._alone(lambda o=one, h=handled, r=reason: h.append(self._bury(o, r, ())))
+                self._alone(partial(self._bury_into, handled, one, reason))
             self._settle([], [], handled)
+
+    def _handle_into(self, handled: list[Handled], pending: Pending) -> None:
+        handled.append(self._handle(pending))
+
+    def _bury_into(self, handled: list[Handled], pending: Pending, outcome: Outcome) -> None:
+        handled.append(self._bury(pending, outcome, ()))
 
     def _alone(self, step: Callable[[], None]) -> None:
         execute = self.state.execute

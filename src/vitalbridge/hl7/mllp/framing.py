@@ -93,7 +93,8 @@ class Framer:
         return 0
 
     def report(self) -> tuple[int, list[str]]:
-        """Stray bytes and errors (one name per occurrence) since the last report."""
+        """Stray bytes and errors since the last report; several unfinished frames in one piece of
+        input may count as one."""
         counted = self.stray, self.errors
         self.stray = 0
         self.errors = []
@@ -176,7 +177,7 @@ class Framer:
         if START in content:
             restart = content.rfind(_RESTART)
             if restart >= 0:
-                self.errors += [UNFINISHED] * content.count(_RESTART)
+                self.errors.append(UNFINISHED)
                 content = content[restart + 1 :]
         if len(content) > self._max_size:
             self.oversize = len(content)
@@ -192,7 +193,7 @@ class Framer:
             return
         restart = partial.rfind(_RESTART)
         if restart >= 0:
-            self.errors += [UNFINISHED] * partial.count(_RESTART)
+            self.errors.append(UNFINISHED)
             del partial[: restart + 1]
             self._searched = max(0, len(partial) - 1)
             if len(partial) - partial.endswith(_FS) <= self._max_size:

@@ -63,7 +63,7 @@ class WorklistClient:
         self._entity.add_requested_context(ModalityWorklistInformationFind)
         self._entity.acse_timeout = 5
         self._entity.connection_timeout = 5
-        self._entity.dimse_timeout = 30
+        self._entity.dimse_timeout = 10
         self._association: Association | None = None
 
     def find(self, identifier: Dataset) -> list[Dataset]:

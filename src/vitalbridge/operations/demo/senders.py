@@ -183,9 +183,7 @@ class Connection(asyncio.Protocol):
                 waiting = self._unanswered.popleft()
                 code, control_id = acknowledgement(message)
                 sending = waiting.sending
-                self._tally.note_answer(
-                    sending, code, control_id, time.monotonic() - waiting.since
-                )
+                self._tally.note_answer(sending, code, control_id, time.monotonic() - waiting.since)
                 if self._on_accepted and sending.scheduled and code in ACCEPTED:
                     self._on_accepted(sending, waiting.since)
         self._write()
@@ -264,8 +262,8 @@ async def send(
     """Send all of ``source``, ``rate`` a second (None: as fast as answers come), and return.
 
     What shares a lane goes over one connection, in order. ``on_accepted`` gets each accepted
-    sending that puts something on the worklist, with the time (time.monotonic) of its first byte. Raises
-    :class:`Unreachable` when the target can't be reached at the start.
+    sending that puts something on the worklist, with the time (time.monotonic) of its first byte.
+    Raises :class:`Unreachable` when the target can't be reached at the start.
     """
     try:
         _, writer = await asyncio.open_connection(target.host, target.port)

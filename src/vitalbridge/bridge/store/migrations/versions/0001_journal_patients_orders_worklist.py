@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -286,6 +288,15 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("order_key = 0"),
     )
+    op.create_table(
+        "installation",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("uid_namespace", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.execute(
+        f"INSERT INTO installation (id, uid_namespace) VALUES (1, '{secrets.token_hex(16)}')"
+    )
     op.execute("INSERT INTO generation (id, n, commits) VALUES (1, 0, 0)")
     op.execute(
         "CREATE VIEW messages AS "
@@ -364,5 +375,6 @@ def downgrade() -> None:
         "imaging_order_filler", table_name="imaging_order", sqlite_where=sa.text("filler <> ''")
     )
     op.drop_table("imaging_order")
+    op.drop_table("installation")
     op.drop_table("generation")
     op.drop_table("chunked_body")

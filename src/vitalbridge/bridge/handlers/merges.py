@@ -1,0 +1,223 @@
+"""Merges, unlinking and changes of identifiers (HL7 v2.5.1 3.3.18, .34, .36, .37, .39, .40, .47)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vitalbridge.bridge.handlers.admissions import describe
+from vitalbridge.bridge.handlers.identity import (
+    create_patient,
+    fill_gaps,
+    find,
+    names,
+    note_warnings,
+    required_identifiers,
+    same_identifier,
+)
+from vitalbridge.bridge.handlers.recency import is_stale, remember
+from vitalbridge.bridge.model import Note, Patient, Unprocessable
+from vitalbridge.translate import patients_merged
+from vitalbridge.translate.records import PatientIdentifier, PatientRecord
+from vitalbridge.translate.times import event_time
+
+if TYPE_CHECKING:
+    from vitalbridge.bridge.handlers.context import HandlerContext
+    from vitalbridge.bridge.handlers.working import Working
+    from vitalbridge.hl7 import Message
+
+
+def merge_patients(message: Message, context: HandlerContext, working: Working) -> None:
+    """Merge the patient of each MRG segment into that of the PID before it.
+
+    A merge is judged by the events about the retired patient's identity alone: demographics that are
+    newer than it do not make it stale. A repeat does nothing, a newer merge the other way round
+    swaps the survivor, and no merge can close a circle: both sides are resolved first.
+    """
+    time = event_time(message, context.rules, source_timezone=context.source_timezone)
+    for record, retired in _pairs(message, context, working):
+        _merge(working, context, record, retired, time)
+
+
+def _pairs(
+    message: Message, context: HandlerContext, working: Working
+) -> list[tuple[PatientRecord, PatientIdentifier]]:
+    """Return (surviving patient without the retired number, retired number) of each MRG."""
+    if message.segment("MRG") is None:
+        raise Unprocessable(100, "MRG^1", "MRG required")
+    pairs = []
+    for group, (record, retired) in enumerate(patients_merged(message, context.rules), 1):
+        identifiers = required_identifiers(record)
+        if same_identifier(identifiers[0], retired):
+            raise Unprocessable(205, f"MRG^{group}^1", "a patient cannot be merged with itself")
+        note_warnings(working, record.warnings)
+        others = tuple(i for i in identifiers if not same_identifier(i, retired))
+        pairs.append((msgspec.structs.replace(record, identifiers=others), retired))
+    if not pairs:
+        raise Unprocessable(205, "MRG^1^1", "a patient cannot be merged with itself")
+    return pairs
+
+
+def _merge(
+    working: Working,
+    context: HandlerContext,
+    record: PatientRecord,
+    retired: PatientIdentifier,
+    time: str,
+) -> None:
+    leaving = working.patient_with(retired)
+    survivor, by_alias = find(working, _but_of(working, leaving, record.identifiers))
+    if leaving is not None and survivor is not None and leaving.key == survivor.key:
+        _merge_within(working, context, survivor, record, retired, time)
+        return
+    if leaving is None:
+        # Known only by the number that ends, so that the number becomes an alias.
+        leaving = create_patient(working, PatientRecord((retired,), {}), provisional=True)
+    link = working.merged_into(retired)
+    subject = f"identity:{leaving.key if link is None else link[0]}"
+    if is_stale(working, context, subject, time):
+        return
+    remember(working, context, subject, time)
+    known = survivor
+    if survivor is None:
+        survivor = create_patient(working, record, provisional=False)
+        remember(working, context, f"patient:{survivor.key}", time)
+    if link is None:
+        working.merge(leaving.key, survivor.key)
+    else:
+        working.add(Note("alarm", "a patient merged before was moved to another one", "MRG-1"))
+        working.unmerge(*link)
+        working.merge(link[0], survivor.key)
+    if by_alias:
+        fill_gaps(working, survivor, record)
+    elif known is not None:
+        describe(working, context, survivor, record, time)
+
+
+def _but_of(
+    working: Working, patient: Patient | None, identifiers: tuple[PatientIdentifier, ...]
+) -> tuple[PatientIdentifier, ...]:
+    """Return the first identifier and those others that don't name ``patient``."""
+    if patient is None or len(identifiers) == 1:
+        return identifiers
+    others = (
+        i for i in identifiers[1:] if (w := working.patient_with(i)) is None or w.key != patient.key
+    )
+    return (identifiers[0], *others)
+
+
+def _merge_within(
+    working: Working,
+    context: HandlerContext,
+    patient: Patient,
+    record: PatientRecord,
+    retired: PatientIdentifier,
+    time: str,
+) -> None:
+    """Merge two numbers that name one patient already: a repeat, a reversal, or one PID-3 list."""
+    link = working.merged_into(record.identifiers[0])
+    if link is None:
+        working.add(Note("no_effect", "both numbers name one patient already"))
+        describe(working, context, patient, record, time)
+        return
+    if working.is_alias(retired):
+        working.add(Note("no_effect", "both numbers were merged into a third"))
+        return
+    restored = link[0]
+    subjects = (f"identity:{restored}", f"identity:{patient.key}")
+    if any(is_stale(working, context, subject, time) for subject in subjects):
+        return
+    for subject in subjects:
+        remember(working, context, subject, time)
+    working.unmerge(restored, patient.key)
+    working.merge(patient.key, restored)
+    survivor = working.patient(restored)
+    if survivor is not None:
+        describe(working, context, survivor, record, time)
+
+
+def unlink_patients(message: Message, context: HandlerContext, working: Working) -> None:
+    """Undo the merge between the patients of the two PID segments (A37)."""
+    pairs = patients_merged(message, context.rules)
+    if not pairs:
+        raise Unprocessable(101, "PID^2^3", "two patients are required to unlink")
+    record, other = pairs[0]
+    one = required_identifiers(record)[0]
+    time = event_time(message, context.rules, source_timezone=context.source_timezone)
+    holder, other_holder = working.patient_with(one), working.patient_with(other)
+    links = [link for link in map(working.merged_into, (one, other)) if link is not None]
+    if holder is None or other_holder is None or holder.key != other_holder.key or not links:
+        working.add(Note("no_effect", "the two patients are not linked"))
+        return
+    if len(links) > 1:
+        # Which of the two was merged into the other, if either, is not told apart any more.
+        working.add(Note("alarm", "both patients were merged into a third; nothing was unlinked"))
+        return
+    subject = f"identity:{links[0][0]}"
+    if is_stale(working, context, subject, time):
+        return
+    remember(working, context, subject, time)
+    working.unmerge(*links[0])
+
+
+def change_identifier(message: Message, context: HandlerContext, working: Working) -> None:
+    """Give each patient the number in PID-3 instead of that in MRG-1, which is free then (A47)."""
+    time = event_time(message, context.rules, source_timezone=context.source_timezone)
+    for group, (record, old) in enumerate(_pairs(message, context, working), 1):
+        _change(working, context, record, old, time, group)
+
+
+def _change(
+    working: Working,
+    context: HandlerContext,
+    record: PatientRecord,
+    old: PatientIdentifier,
+    time: str,
+    group: int,
+) -> None:
+    new = record.identifiers[0]
+    patient = working.patient_with(old)
+    holder = working.patient_with(new)
+    if patient is None:
+        _changed_before(working, context, holder, record, time)
+        return
+    if is_stale(working, context, f"identity:{patient.key}", time):
+        return
+    if holder is not None and holder.key != patient.key:
+        if time and working.last_seen(f"identity:{holder.key}", context.sender) >= time:
+            working.add(Note("no_effect", "the change was made, and the old number given anew"))
+            return
+        if not holder.provisional:
+            raise Unprocessable(205, f"PID^{group}^3", "the new number belongs to another patient")
+        # An order came under the new number before the change did.
+        working.merge(holder.key, patient.key)
+        working.release(new)
+    remember(working, context, f"identity:{patient.key}", time)
+    if not names(patient, old):
+        working.add(Note("resolved_alias", "the number of a merged patient was changed", "MRG-1"))
+    others = tuple(i for i in patient.identifiers if not same_identifier(i, new))
+    identifiers = tuple(new if same_identifier(i, old) else i for i in others)
+    if not any(same_identifier(i, new) for i in identifiers):
+        identifiers = (*identifiers, new)
+    working.release(old)
+    renamed = msgspec.structs.replace(patient, identifiers=identifiers)
+    working.put_patient(renamed)
+    describe(working, context, renamed, record, time)
+
+
+def _changed_before(
+    working: Working,
+    context: HandlerContext,
+    holder: Patient | None,
+    record: PatientRecord,
+    time: str,
+) -> None:
+    """Handle a change of a number that names nobody: made before, or of somebody unheard of."""
+    if holder is not None:
+        working.add(Note("no_effect", "the old number names nobody"))
+        describe(working, context, holder, record, time)
+        return
+    created = create_patient(working, record, provisional=False)
+    remember(working, context, f"patient:{created.key}", time)
+    remember(working, context, f"identity:{created.key}", time)

@@ -1,0 +1,46 @@
+"""What all order groups of one message have in common while they are handled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vitalbridge.bridge.handlers.identity import agree, note_warnings, patient_of
+from vitalbridge.bridge.model import Note, Patient
+from vitalbridge.translate import patient_from
+
+if TYPE_CHECKING:
+    from vitalbridge.bridge.handlers.context import HandlerContext
+    from vitalbridge.bridge.handlers.working import Working
+    from vitalbridge.hl7 import Message
+
+
+class Scene(NamedTuple):
+    """A message, its surroundings, and whom it is about.
+
+    ``disputed``: PID and the known patient are not one person, and the policy is to hold.
+    """
+
+    message: Message
+    context: HandlerContext
+    working: Working
+    patient: Patient
+    disputed: bool
+
+
+def scene_of(message: Message, context: HandlerContext, working: Working) -> Scene:
+    """Find or make the patient of an order or appointment message and compare them with its PID."""
+    record = patient_from(message, context.rules, source_timezone=context.source_timezone)
+    if record.warnings:
+        note_warnings(working, record.warnings)
+    patient = patient_of(working, record)
+    disputed = False
+    if not agree(patient.attributes, record.attributes):
+        disputed = context.policy.patient_mismatch == "hold"
+        working.add(
+            Note(
+                "alarm" if disputed else "warning",
+                "two of family name, birth date and sex are not those of the known patient",
+                "PID",
+            )
+        )
+    return Scene(message, context, working, patient, disputed)

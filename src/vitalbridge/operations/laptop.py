@@ -1,0 +1,231 @@
+"""The bridge on one computer: a configuration in a directory of its own and the service as a child.
+
+Nothing here is needed in production, where the service is started by systemd or a container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from vitalbridge.bridge.settings import load
+from vitalbridge.operations.demo.catalogue import MODALITY_ALIASES, PROCEDURES, STATIONS
+from vitalbridge.runtime.process import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vitalbridge.bridge.settings import Settings
+
+CONFIGURATION = "config.yaml"
+STAND_IN_PACS_PORT = 11113
+
+_STOPPING = 10.0
+
+
+class StartFailed(Exception):
+    """The service can't be started; the text says why, in one line."""
+
+
+def prepare(directory: Path) -> Path:
+    """Make the directory and, if it has none, its configuration; return the configuration's path.
+
+    Raises :class:`StartFailed` when it can't be written.
+    """
+    path = directory / CONFIGURATION
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        if not path.exists():
+            path.write_text(configuration(directory.resolve()), encoding="utf-8")
+            path.chmod(0o600)
+    except OSError as error:
+        raise StartFailed(f"{path} can't be written: {error.strerror or error}") from error
+    return path
+
+
+def configuration(directory: Path) -> str:
+    """Return the text of a configuration that keeps everything in ``directory``."""
+    lines = [
+        "# PACS Bridge on one computer, as `vitalbridge up` starts it. Written once, read at every",
+        "# start: change what you like and start again. All keys are in the documentation.",
+        "server:",
+        "  name: PACS_BRIDGE",
+        "hl7:",
+        "  listener:",
+        "    port: 2575",
+        "    bind_address: 127.0.0.1   # 0.0.0.0 lets other computers in",
+        "dicom:",
+        "  port: 11112                 # the worklist",
+        "  ae_title: PACS_BRIDGE",
+        "  bind_address: 127.0.0.1",
+        "pacs:",
+        "  host: 127.0.0.1",
+        f"  port: {STAND_IN_PACS_PORT}                 # `up --demo` answers here for a PACS",
+        "  called_ae: PACS_SCP",
+        "  check_interval: 5s",
+        "mapping:",
+        f"  timezone: {local_zone()}",
+        "  modality_ae_titles:",
+    ]
+    for modality, stations in STATIONS.items():
+        lines.append(f"    {modality}:")
+        lines += [
+            f"      - {{ae_title: {station.ae_title}, station_name: {station.name},"
+            f" location: {station.location}}}"
+            for station in stations
+        ]
+    lines.append("  procedure_to_modality:")
+    lines += [
+        f'    "{procedure.code}": {MODALITY_ALIASES.get(procedure.modality, procedure.modality)}'
+        for procedure in PROCEDURES
+    ]
+    lines += [
+        "queue:",
+        f"  database_path: {directory / 'queue.db'}",
+        "logging:",
+        f"  file: {directory / 'bridge.log'}",
+        "monitoring:",
+        "  health:",
+        "    port: 8081",
+        "    bind_address: 127.0.0.1",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def local_zone() -> str:
+    """Return this computer's IANA time zone, or UTC where it has no name."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    linked = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
+    for name in (named, linked):
+        if name and _is_zone(name):
+            return name
+    return "UTC"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def settings_of(path: Path) -> Settings:
+    """Return the settings as the service will read them; raises ConfigurationError."""
+    return load(path, os.environ)
+
+
+def check_ports(settings: Settings) -> None:
+    """Raise :class:`StartFailed` when a port that the service needs is taken."""
+    listener, worklist, health = settings.hl7.listener, settings.dicom, settings.monitoring.health
+    wanted = [
+        ("hl7.listener.port", listener.bind_address, listener.port),
+        ("monitoring.health.port", health.bind_address, health.port),
+    ]
+    if worklist.enabled:
+        wanted.append(("dicom.port", worklist.bind_address, worklist.port))
+    for key, host, port in wanted:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((host, port))
+            except OSError as error:
+                raise StartFailed(
+                    f"port {port} ({key}) can't be used: {error.strerror or error}; is another"
+                    " bridge running, or change the key in the configuration"
+                ) from error
+
+
+@contextmanager
+def service(configuration: Path, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``pacs_bridge`` with that configuration while inside, its output going to a file.
+
+    At the end it gets SIGTERM, and SIGKILL when it hasn't ended ten seconds later. If this process
+    is killed the kernel sends it SIGTERM too.
+    """
+    program = Path(sys.executable).parent / "pacs_bridge"
+    with output.open("wb") as file:
+        child = subprocess.Popen(
+            [program, "--config", configuration],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C at the terminal is for us, who stop it in order
+            preexec_fn=die_with_parent,
+        )
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(_STOPPING)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+async def ready(child: subprocess.Popen[bytes], settings: Settings, output: Path) -> None:
+    """Return once ``/health/ready`` answers 200.
+
+    Raises :class:`StartFailed` with the service's last words when it ends instead.
+    """
+    url = f"{health_url(settings)}/ready"
+    while child.poll() is None:
+        if await asyncio.to_thread(_answers, url):
+            return
+        await asyncio.sleep(0.1)
+    raise StartFailed(f"pacs_bridge ended with {child.returncode}: {last_words(output)}")
+
+
+async def ended(child: subprocess.Popen[bytes], stop: asyncio.Event) -> None:
+    """Return when ``stop`` is set; the end of the service sets it."""
+    loop = asyncio.get_running_loop()
+    process = os.pidfd_open(child.pid)
+    loop.add_reader(process, stop.set)
+    try:
+        await stop.wait()
+    finally:
+        loop.remove_reader(process)
+        os.close(process)
+
+
+def health_url(settings: Settings) -> str:
+    """Return the URL of the overall health report."""
+    health = settings.monitoring.health
+    return f"http://{reachable(health.bind_address)}:{health.port}{health.base_path}"
+
+
+def metrics_url(settings: Settings) -> str:
+    """Return the URL of the metrics."""
+    health = settings.monitoring.health
+    return f"http://{reachable(health.bind_address)}:{health.port}{health.metrics_path}"
+
+
+def reachable(bind_address: str) -> str:
+    """Return the name under which this computer reaches what is bound to the address."""
+    return "localhost" if bind_address in ("0.0.0.0", "127.0.0.1", "::", "::1") else bind_address
+
+
+def last_words(output: Path) -> str:
+    """Return the last line of the service's output that says something."""
+    lines = [line.strip() for line in output.read_text("utf-8", "replace").splitlines()]
+    return next((line for line in reversed(lines) if line), f"it said nothing in {output}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,274 @@
+"""Scheduling messages (SIU) to the worklist (HL7 v2.5.1 chapter 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vitalbridge.hl7 import NULL, XCN, InvalidDateTime, Segment
+
+from .codes import primary_code, protocol_code
+from .custom import put_custom
+from .identifiers import order_number, procedure_id
+from .names import put_name
+from .orders import put_visit
+from .patients import place
+from .records import AppointmentRecord, StepRecord
+from .stations import UNRESOLVED, modality_of, put_stations, stations_of
+from .steps import NO_START
+from .tables import APPOINTMENT_STATUS, APPOINTMENT_TRIGGERS
+from .text import LO, SH, clean, coded_text, put_text, said
+from .times import in_zone, is_time, message_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitalbridge.dicom.attributes import Attributes, Changes
+    from vitalbridge.hl7 import Message
+
+    from .mapping import MappingRules
+    from .times import Place
+
+_NEW: Final = "S12"
+_RESOURCES: Final = frozenset({"AIS", "AIG", "AIL", "AIP"})
+_MINUTE_DIGITS: Final = 12
+
+
+class Resources(msgspec.Struct):
+    """The segments of one resource group (RGS); a message without RGS has one group."""
+
+    services: list[Segment] = []
+    general: list[Segment] = []
+    locations: list[Segment] = []
+    personnel: list[Segment] = []
+
+
+def appointment_from(
+    message: Message, rules: MappingRules, *, source_timezone: str | None = None
+) -> AppointmentRecord:
+    """Return the appointment of an SIU message; without SCH everything in it is empty.
+
+    There is a step for every combination of modality and start among the services (AIS); services
+    that share both are further protocol codes of one step. Without AIS there is one step, which
+    tells the start. Only a new appointment (S12) gets defaults for a missing modality (OT) or start
+    (MSH-7).
+
+    Raises CharsetError when the text can't be decoded.
+    """
+    sch = message.segment("SCH")
+    if sch is None:
+        return AppointmentRecord("", "", "", "SCHEDULED", "", {}, ())
+    warnings: list[str] = []
+    changes: Changes = {}
+    appointment, appointment_number = order_number(sch, None, 2)
+    if not appointment:
+        appointment, appointment_number = order_number(sch, None, 1)
+    placer, placer_number = order_number(sch, None, 26)
+    filler, filler_number = order_number(sch, None, 27)
+    if sch.field(7):
+        put_text(
+            changes, "ReasonForTheRequestedProcedure", coded_text(sch, 7), LO, "SCH-7", warnings
+        )
+    if placer_number:
+        changes["PlacerOrderNumberImagingServiceRequest"] = clean(placer_number)
+    if filler_number:
+        changes["FillerOrderNumberImagingServiceRequest"] = clean(filler_number)
+    put_visit(changes, message, message.segment("PV1"), rules, warnings)
+    groups = resource_groups(message)
+    _put_procedure(changes, groups, rules, warnings)
+    if rules.custom_fields:
+        put_custom(changes, "order", rules, message, None, warnings)
+    return AppointmentRecord(
+        appointment,
+        placer,
+        filler,
+        _status(message.trigger, sch, warnings),
+        procedure_id("", filler_number, placer_number, appointment_number),
+        changes,
+        _steps(message, sch, groups, rules, source_timezone, warnings),
+        tuple(warnings),
+    )
+
+
+def resource_groups(message: Message) -> list[Resources]:
+    """Divide AIS, AIG, AIL and AIP by the RGS that precedes them."""
+    groups: list[Resources] = []
+    for segment in message.segments():
+        name = segment.name
+        if name == "RGS" or (name in _RESOURCES and not groups):
+            groups.append(Resources())
+        if name == "AIS":
+            groups[-1].services.append(segment)
+        elif name == "AIG":
+            groups[-1].general.append(segment)
+        elif name == "AIL":
+            groups[-1].locations.append(segment)
+        elif name == "AIP":
+            groups[-1].personnel.append(segment)
+    return groups
+
+
+def appointment_starts(
+    message: Message, sch: Segment, groups: Sequence[Resources]
+) -> list[tuple[str, Place]]:
+    """Return the times that hold for the whole appointment, best first, with where each stands.
+
+    TQ1-7, SCH-11.4, then the start of any resource (AIG-8, AIL-6, AIP-6). Some senders put the
+    requested start into SCH-16, which is a person by the standard: it counts last, and only as a
+    time to the minute.
+    """
+    places: list[Place] = [(tq1, 7, 1) for tq1 in message.segments("TQ1")]
+    places.append((sch, 11, 4))
+    for group in groups:
+        places.extend((aig, 8, 1) for aig in group.general)
+        places.extend((ail, 6, 1) for ail in group.locations)
+        places.extend((aip, 6, 1) for aip in group.personnel)
+    found = []
+    for segment, field, component in places:
+        if (text := segment.get(field, component)) and text != NULL:
+            found.append((text, (segment, field, component)))
+    text = sch.get(16)
+    if text[:_MINUTE_DIGITS].isdigit() and len(text) >= _MINUTE_DIGITS and is_time(text):
+        found.append((text, (sch, 16, 1)))
+    return found
+
+
+def _status(trigger: str, sch: Segment, warnings: list[str]) -> str:
+    if trigger in APPOINTMENT_TRIGGERS:
+        return APPOINTMENT_TRIGGERS[trigger]
+    code = said(sch.get(25)).strip()
+    if not code:
+        return "SCHEDULED"
+    status = APPOINTMENT_STATUS.get(code.lower().replace("-", "").replace(" ", ""))
+    if status is None:
+        warnings.append("SCH-25: status is not in the code table, SCHEDULED assumed")
+        return "SCHEDULED"
+    return status
+
+
+def _put_procedure(
+    changes: Changes, groups: Sequence[Resources], rules: MappingRules, warnings: list[str]
+) -> None:
+    for group in groups:
+        for ais in group.services:
+            text = coded_text(ais, 3)
+            if not text or text == NULL:
+                continue
+            put_text(changes, "RequestedProcedureDescription", text, LO, "AIS-3", warnings)
+            item = primary_code(ais, 3, rules, warnings)
+            if item is not None:
+                changes["RequestedProcedureCodeSequence"] = [item]
+            return
+
+
+def _steps(
+    message: Message,
+    sch: Segment,
+    groups: Sequence[Resources],
+    rules: MappingRules,
+    source_timezone: str | None,
+    warnings: list[str],
+) -> tuple[StepRecord, ...]:
+    creates = message.trigger == _NEW
+    site = rules.timezone
+    source = source_timezone or site
+    common, assumed = "", False
+    for text, (segment, field, _) in appointment_starts(message, sch, groups):
+        try:
+            common = in_zone(text, source, site)
+            break
+        except InvalidDateTime:
+            warnings.append(f"{segment.name}-{field}: no date and time, passed over")
+    services: list[tuple[Resources, Segment | None]] = [
+        (group, ais) for group in groups for ais in group.services
+    ]
+    if not common and creates and not all(ais and ais.get(4) for _, ais in services):
+        warnings.append(NO_START)
+        common, assumed = message_time(message, rules, source_timezone=source_timezone), True
+    steps: dict[tuple[str, str], StepRecord] = {}
+    for group, ais in services or [(groups[0] if groups else Resources(), None)]:
+        step = _step(ais, creates, rules, warnings)
+        step.start, step.start_assumed = common, assumed
+        if ais is not None and (text := said(ais.get(4))):
+            try:
+                step.start, step.start_assumed = in_zone(text, source, site), False
+            except InvalidDateTime:
+                warnings.append("AIS-4: no date and time, passed over")
+        same = steps.get((step.modality, step.start))
+        if same is None:
+            _put_resources(step, group, groups, rules, warnings)
+            steps[step.modality, step.start] = step
+        else:
+            _add_protocols(same, step)
+    if rules.custom_fields:
+        for step in steps.values():
+            put_custom(step.attributes, "step", rules, message, None, warnings)
+    return tuple(steps.values())
+
+
+def _step(
+    ais: Segment | None, creates: bool, rules: MappingRules, warnings: list[str]
+) -> StepRecord:
+    """Return what a service says: protocol and modality, which AIS-3.3 never names."""
+    changes: Changes = {}
+    modality = ""
+    if ais is not None:
+        modality = modality_of("", (ais.get(3), ais.get(3, 4)), rules)
+        text = coded_text(ais, 3)
+        if text != NULL:
+            put_text(changes, "ScheduledProcedureStepDescription", text, LO, "AIS-3", [])
+        item = protocol_code(ais, 3, rules, [])
+        if item is not None:
+            changes["ScheduledProtocolCodeSequence"] = [item]
+    unmapped = creates and not modality
+    if unmapped:
+        warnings.append("AIS-3: modality not resolved, OT assumed")
+        modality = UNRESOLVED
+    return StepRecord("", "", modality, (), changes, unmapped)
+
+
+def _put_resources(
+    step: StepRecord,
+    group: Resources,
+    groups: Sequence[Resources],
+    rules: MappingRules,
+    warnings: list[str],
+) -> None:
+    """Lay station, location and personnel into a step, of its own group or of any."""
+    general = group.general or [aig for other in groups for aig in other.general]
+    locations = group.locations or [ail for other in groups for ail in other.locations]
+    personnel = group.personnel or [aip for other in groups for aip in other.personnel]
+    stations = stations_of(step.modality, _named_stations(general, rules), "", rules)
+    step.stations = tuple([station.ae_title for station in stations])
+    put_stations(step.attributes, stations)
+    for ail in locations:
+        if text := place(ail, 3):
+            put_text(step.attributes, "ScheduledProcedureStepLocation", text, SH, "AIL-3", warnings)
+            break
+    for aip in personnel:
+        put_name(step.attributes, "ScheduledPerformingPhysicianName", aip, 3, XCN, warnings)
+        if "ScheduledPerformingPhysicianName" in step.attributes:
+            break
+
+
+def _named_stations(general: Sequence[Segment], rules: MappingRules) -> list[str]:
+    """Return the AE titles of the stations that AIG-3 names by AE title or by station name."""
+    names = {text for aig in general for text in (said(aig.get(3)), said(aig.get(3, 2))) if text}
+    if not names:
+        return []
+    return [
+        station.ae_title
+        for stations in rules.modality_stations.values()
+        for station in stations
+        if station.ae_title in names or (station.station_name and station.station_name in names)
+    ]
+
+
+def _add_protocols(step: StepRecord, other: StepRecord) -> None:
+    protocols: list[Attributes] = []
+    for attributes in (step.attributes, other.attributes):
+        items = attributes.get("ScheduledProtocolCodeSequence") or []
+        protocols.extend(item for item in items if isinstance(item, dict))
+    if protocols:
+        step.attributes["ScheduledProtocolCodeSequence"] = protocols

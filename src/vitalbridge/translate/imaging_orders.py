@@ -1,0 +1,104 @@
+"""IPC segments of imaging orders: one step per IPC-4 (HL7 v2.5.1 4.5.6, DICOM PS3.3 C.4.10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitalbridge.hl7 import NULL
+
+from .codes import codes
+from .records import StepRecord
+from .stations import put_stations, stations_of
+from .steps import step_modality
+from .text import SH, coded_text, put_text, said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vitalbridge.dicom.attributes import Attributes, Changes
+    from vitalbridge.hl7 import OrderGroup, Segment
+
+    from .mapping import MappingRules
+
+
+def imaging_steps(
+    group: OrderGroup,
+    obr: Segment,
+    base: StepRecord,
+    creates: bool,
+    rules: MappingRules,
+    warnings: list[str],
+) -> tuple[StepRecord, ...]:
+    """Return a step for every distinct IPC-4 of the group.
+
+    ``base`` is what OBR and TQ1 say; IPC wins over it. Further segments with the same IPC-4 add
+    their protocol codes (IPC-6) and station titles (IPC-9); of the rest the first that is not empty
+    counts.
+    """
+    by_id: dict[str, list[Segment]] = {}
+    for ipc in group.ipc:
+        by_id.setdefault(said(ipc.get(4)).strip(), []).append(ipc)
+    if "" in by_id and len(by_id) > 1:
+        warnings.append("IPC-4: empty beside other steps")
+    return tuple(
+        _step(step_id, segments, obr, base, creates, rules, warnings)
+        for step_id, segments in by_id.items()
+    )
+
+
+def _step(
+    step_id: str,
+    segments: Sequence[Segment],
+    obr: Segment,
+    base: StepRecord,
+    creates: bool,
+    rules: MappingRules,
+    warnings: list[str],
+) -> StepRecord:
+    changes: Changes = dict(base.attributes)
+    named = _first(segments, 5) or said(obr.get(24))
+    modality, unmapped = step_modality(named, obr, creates, rules, warnings)
+    titles = tuple(dict.fromkeys(_ae_titles(segments)))
+    name = _first(segments, 7)
+    stations = stations_of(modality, titles, name, rules)
+    put_stations(changes, stations)
+    put_text(changes, "ScheduledStationName", name, SH, "IPC-7", warnings)
+    put_text(changes, "ScheduledProcedureStepLocation", _location(segments), SH, "IPC-8", warnings)
+    protocols: list[Attributes] = []
+    for ipc in segments:
+        protocols.extend(item for item in codes(ipc, 6, rules, warnings) if item not in protocols)
+    if protocols:
+        changes["ScheduledProtocolCodeSequence"] = protocols
+        meaning = protocols[0]["CodeMeaning"]
+        changes["ScheduledProcedureStepDescription"] = meaning
+    return StepRecord(
+        step_id or base.step_id,
+        base.start,
+        modality,
+        titles or tuple([station.ae_title for station in stations]),
+        changes,
+        unmapped,
+        base.start_assumed,
+    )
+
+
+def _first(segments: Sequence[Segment], field: int) -> str:
+    for segment in segments:
+        if text := said(segment.get(field)):
+            return text.strip()
+    return ""
+
+
+def _location(segments: Sequence[Segment]) -> str:
+    for segment in segments:
+        text = coded_text(segment, 8)
+        if text and text != NULL:
+            return text
+    return ""
+
+
+def _ae_titles(segments: Sequence[Segment]) -> Iterator[str]:
+    for segment in segments:
+        for repetition in range(1, segment.count(9) + 1):
+            if title := said(segment.get(9, 1, 1, repetition)).strip():
+                yield title
