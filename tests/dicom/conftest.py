@@ -7,10 +7,10 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -19,9 +19,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from vitalbridge.dicom.attributes import Attributes
 from vitalbridge.dicom.server import ServerOptions, WorklistEvents, WorklistServer
 from vitalbridge.dicom.worklist import WorklistItem, WorklistQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from vitalbridge.dicom.attributes import Attributes
 
 
 def make_item(
@@ -186,10 +191,11 @@ def events() -> Recorder:
 def dataset(**values: object) -> Dataset:
     """Return a pydicom data set; nested mappings become sequence items, lists of them sequences."""
     made = Dataset()
-    for keyword, value in values.items():
-        if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-            value = [dataset(**item) for item in value]
-        setattr(made, keyword, value)
+    with disable_value_validation():
+        for keyword, value in values.items():
+            if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+                value = [dataset(**item) for item in value]
+            setattr(made, keyword, value)
     return made
 
 

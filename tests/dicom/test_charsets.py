@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pydicom
@@ -96,8 +97,16 @@ def test_japanese_is_read_by_pydicom_as_it_was(text: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["ISO_IR 100", "ISO_IR 144", "ISO_IR 192", "GB18030", "ISO 2022 IR 13\\ISO 2022 IR 87"]
-    + ["\\ISO 2022 IR 149", "\\ISO 2022 IR 87\\ISO 2022 IR 159", "ISO 2022 IR 100\\ISO 2022 IR 144"],
+    [
+        "ISO_IR 100",
+        "ISO_IR 144",
+        "ISO_IR 192",
+        "GB18030",
+        "ISO 2022 IR 13\\ISO 2022 IR 87",
+        "\\ISO 2022 IR 149",
+        "\\ISO 2022 IR 87\\ISO 2022 IR 159",
+        "ISO 2022 IR 100\\ISO 2022 IR 144",
+    ],
 )
 @given(text=st.text(max_size=40), data=st.binary(max_size=40))
 def test_round_trip_of_what_fits_and_garbage(value: str, text: str, data: bytes) -> None:
@@ -105,10 +114,8 @@ def test_round_trip_of_what_fits_and_garbage(value: str, text: str, data: bytes)
     # Controls and the characters that ISO-IR 14 draws differently are not text.
     text = "".join(c for c in text if c.isprintable() and c not in "\\^=~" and charset.fits(c))
     assert charset.decode(charset.encode(text)) == text
-    try:
-        charset.decode(data)
-    except UnicodeDecodeError as error:
-        assert 0 <= error.start < len(data)
+    with suppress(UnicodeDecodeError):
+        assert len(charset.decode(data)) <= len(data)
 
 
 @given(st.text(max_size=40))

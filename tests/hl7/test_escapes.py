@@ -107,7 +107,7 @@ def test_without_an_escape_character_delimiters_cannot_be_written() -> None:
 @given(st.text())
 def test_what_is_escaped_reads_the_same(text: str) -> None:
     escaped = escape(text)
-    assert not set("|^~&\r\n") & set(escaped)
+    assert not set("|^~&\r\n\x0b\x1b\x1c") & set(escaped)
     assert unescape(escaped, STANDARD, UTF8) == text
 
 

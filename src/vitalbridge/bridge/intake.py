@@ -206,8 +206,7 @@ class Intake:
             # Not even the refusal is journaled: what is left of the disk is for what was accepted.
             answer = self._negative_answer(arrival, DISK_RESERVE)
             self._events.refused(message_type, "system", arrival)
-            self._events.answered(arrival.ack_code)
-            exchange.reply(answer)
+            self._reply(arrival, answer)
         elif self._held or self._backlog() + self._in_flight >= rules.max_queue_size:
             self._held.append((received_at / 1e6 + rules.ack_hold, arrival))
         else:
@@ -223,7 +222,7 @@ class Intake:
     def _refuse_unreadable(self, exchange: Exchange, fault: Fault, received_at: int) -> None:
         answer = acknowledge_unreadable(
             exchange.message,
-            fault,
+            faults=[fault],
             now=datetime.now(UTC),
             control_id=self._new_control_id(),
         )
@@ -256,9 +255,7 @@ class Intake:
                 self._in_flight -= 1
             if kind == "failed":
                 answer = self._answer_unstored(arrival)
-            arrival.ticket.reply(answer)
-            if answer:
-                self._events.answered(arrival.ack_code)
+            self._reply(arrival, answer)
         self._events.settled(results)
         if self._held:
             self.release_held()
@@ -283,6 +280,14 @@ class Intake:
                 self._submit(arrival)
             else:
                 return
+
+    def _reply(self, arrival: Arrival, answer: bytes) -> None:
+        exchange: Exchange = arrival.ticket
+        if answer:
+            exchange.reply(answer)
+            self._events.answered(arrival.ack_code)
+        else:
+            exchange.leave_unanswered()
 
     def _answer_unstored(self, arrival: Arrival) -> bytes:
         """Answer what could not be written: an accepted message becomes an error."""
@@ -310,7 +315,11 @@ class Intake:
 
 
 def _negative(faults: Sequence[Fault]) -> str:
-    return "AR" if any(fault.code in REJECTING for fault in faults) else "AE"
+    """Return AR for what this system does not read at all, AE for what is wrong in a message."""
+    rejected = any(
+        fault.code in REJECTING or fault.location.startswith("MSH^1^18") for fault in faults
+    )
+    return "AR" if rejected else "AE"
 
 
 def _error_type(faults: Sequence[Fault]) -> str:

@@ -26,22 +26,8 @@ MESSAGE_TYPES = (
 """Label values of ``message_type``; whatever else arrives is counted as ``other``."""
 
 ACK_CODES = ("AA", "AE", "AR", "CA", "CE", "CR")
-CONNECTION_ERRORS = (
-    "max_connections",
-    "max_connections_per_address",
-    "tls_handshake",
-    "draining",
-    "idle",
-    "read",
-    "slow_sender",
-    "write",
-    "missing_start_block",
-    "unfinished",
-    "empty",
-    "oversize",
-    "other",
-)
-"""Why a connection was refused, why it was ended, what was wrong with a frame."""
+CONNECTION_ERRORS = ("refused", "tls", "timeout", "slow", "frame", "oversize", "reset", "other")
+"""A connection turned away, one that was ended, a frame that was lost or too large."""
 INBOUND = "inbound"
 _MOST_SOURCES = 200
 _MOST_DESTINATIONS = 200

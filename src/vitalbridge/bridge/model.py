@@ -205,7 +205,7 @@ class State(Protocol):
         ...
 
     def merged_into(self, identifier: PatientIdentifier) -> tuple[int, int] | None:
-        """Return (retired key, key of who it names now) when a merge made the identifier an alias."""
+        """Return (retired key, key of who it names now) if the identifier is an alias."""
         ...
 
     def orders_with(self, placer: str, filler: str) -> Sequence[Order]:

@@ -27,7 +27,7 @@ message_log = logging.getLogger("hl7.message")
 queue_log = logging.getLogger("queue.handling")
 
 TIMEOUTS = {"idle": "timeout", "read": "timeout", "slow_sender": "slow", "write": "timeout"}
-WARNINGS = frozenset({"alarm", "warning", "unmapped_modality"})
+WARNINGS = frozenset({"alarm", "warning"})
 FRAME_ERRORS = {"oversize": "oversize"}
 
 
@@ -164,7 +164,7 @@ class HandlingObserver(WriterEvents):
     def handled(self, results: list[Handled]) -> None:
         """The effects of these messages are on the disk."""
         metrics = self._metrics
-        created = updated = cancelled = done = 0
+        created = updated = cancelled = unmapped = done = 0
         for one in results:
             pending, outcome = one.pending, one.outcome
             seconds = (one.handled_at - pending.received_at) / 1e6
@@ -172,6 +172,7 @@ class HandlingObserver(WriterEvents):
             created += outcome.created
             updated += outcome.updated
             cancelled += outcome.cancelled
+            unmapped += outcome.unmapped
             if one.state is MessageState.DONE:
                 done += 1
                 for note in one.notes:
@@ -183,6 +184,7 @@ class HandlingObserver(WriterEvents):
             (metrics.mwl_created, created),
             (metrics.mwl_updated, updated),
             (metrics.mwl_cancelled, cancelled),
+            (metrics.mwl_unmapped_modality, unmapped),
         ):
             if count:
                 counter.inc(count)
@@ -190,8 +192,6 @@ class HandlingObserver(WriterEvents):
     def _note(self, one: Handled, kind: str, text: str, location: str) -> None:
         if kind == "stale":
             self._metrics.stale.inc()
-        elif kind == "unmapped_modality":
-            self._metrics.mwl_unmapped_modality.inc()
         level = (
             logging.WARNING if kind in ("alarm", "warning", "unmapped_modality") else logging.INFO
         )

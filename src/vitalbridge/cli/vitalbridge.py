@@ -138,7 +138,7 @@ def _up(options: argparse.Namespace) -> int:
     configuration = laptop.prepare(options.data_dir)
     settings = laptop.settings_of(configuration)
     laptop.check_ports(settings)
-    output = options.data_dir / "bridge.out"
+    output = options.data_dir / "bridge.err"
     with ExitStack() as stack:
         child = stack.enter_context(laptop.service(configuration, output))
         if options.demo and settings.pacs.port == laptop.STAND_IN_PACS_PORT:

@@ -7,9 +7,13 @@ attribute maps.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-Value: TypeAlias = str | list[str] | list["Attributes"]
+if TYPE_CHECKING:
+    Value: TypeAlias = str | list[str] | list["Attributes"]
+else:
+    # Decoders that read types at run time know no union of two lists.
+    Value: TypeAlias = Any
 Attributes: TypeAlias = dict[str, Value]
 Changes: TypeAlias = dict[str, Value | None]
 """As Attributes, where ``None`` means: delete the attribute."""

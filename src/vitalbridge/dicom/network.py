@@ -59,6 +59,10 @@ class PduStream:
         if wake is not None:
             self._readable_or_woken.register(wake, select.POLLIN)
 
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
     def send(self, data: bytes) -> None:
         """Send whole PDUs; raises :class:`ConnectionLost` or :class:`TooSlow`."""
         try:

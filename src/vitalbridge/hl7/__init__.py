@@ -4,7 +4,8 @@
 ``message.order_groups()`` read the rest, and only what they are asked for.
 """
 
-from .builder import Escaped, build_message, write_field, write_segment
+from .ack import ACKNOWLEDGEMENT_CODES, CONDITIONS, acknowledge, acknowledge_unreadable
+from .builder import Escaped, Fields, Value, build_message, write_field, write_segment
 from .charsets import Charset, UnsupportedCharset, charset_of
 from .datetimes import DateTime, timestamp
 from .delimiters import STANDARD, Delimiters, parse_delimiters
@@ -25,7 +26,9 @@ from .segment import NULL, HeaderSegment, Segment
 from .types import CE, CWE, CX, EI, HD, PL, TQ, XAD, XCN, XPN, XTN, Composite
 
 __all__ = [
+    "ACKNOWLEDGEMENT_CODES",
     "CE",
+    "CONDITIONS",
     "CWE",
     "CX",
     "EI",
@@ -45,6 +48,7 @@ __all__ = [
     "Delimiters",
     "Escaped",
     "Fault",
+    "Fields",
     "HeaderSegment",
     "Hl7Error",
     "InvalidDateTime",
@@ -56,6 +60,9 @@ __all__ = [
     "Path",
     "Segment",
     "UnsupportedCharset",
+    "Value",
+    "acknowledge",
+    "acknowledge_unreadable",
     "build_message",
     "charset_of",
     "escape",

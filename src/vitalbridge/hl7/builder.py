@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .charsets import charset_of
 from .datetimes import DateTime, timestamp
@@ -22,9 +22,12 @@ from .types import Composite, joined
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    # Tuples nest twice and lists only stand outside; a type checker need not know that to help.
-    Value = None | str | int | date | DateTime | Composite | tuple["Value", ...] | list["Value"]
-    Fields = Mapping[int, Value] | Sequence[Value]
+Value: TypeAlias = (
+    "str | int | date | DateTime | Composite | tuple[Value, ...] | list[Value] | None"
+)
+"""What ``write_field`` takes; a list only outside of tuples, tuples at most two deep."""
+Fields: TypeAlias = "Mapping[int, Value] | Sequence[Value]"
+"""The fields of a segment, by number or from field 1 on."""
 
 _CHARSET_FIELD: Final = 18
 

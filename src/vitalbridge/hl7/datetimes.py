@@ -47,7 +47,7 @@ _DEGREES: Final[dict[str, Precision]] = {
 }
 _MONTH_LENGTHS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _UNSAID: Final = "00000101000000"  # what the digits that were not sent count as
-_LARGEST_OFFSET: Final = 14 * 60
+_LARGEST_OFFSET: Final = 15 * 60 + 59  # that of any place before it had a zone
 
 
 class DateTime(msgspec.Struct, frozen=True):

@@ -80,11 +80,11 @@ class Delimiters:
     def sequences(self) -> dict[int, str]:
         r"""Code point of each character that a value cannot hold -> its escape sequence."""
         mark = self.escape
-        table = {
-            ord(character): f"{mark}{letter}{mark}" for letter, character in self.named.items()
-        }
+        # Control characters would end the segment or the MLLP frame, or switch character sets.
+        table = {code: f"{mark}X{code:02X}{mark}" for code in range(0x20) if code != ord("\t")}
         table[ord("\n")] = f"{mark}.br{mark}"
-        table[ord("\r")] = f"{mark}X0D{mark}"
+        for letter, character in self.named.items():
+            table[ord(character)] = f"{mark}{letter}{mark}"
         return table
 
     @cached_property
@@ -121,4 +121,4 @@ def parse_delimiters(field: str, encoding_characters: str) -> Delimiters:
             code=102,
             location="MSH^1^2",
         )
-    return Delimiters(field, *encoding_characters)
+    return Delimiters(field, *encoding_characters.ljust(5, ABSENT))

@@ -108,8 +108,8 @@ def unescape(text: str, delimiters: Delimiters = STANDARD, charset: Charset | No
 def escape(text: str, delimiters: Delimiters = STANDARD) -> str:
     r"""The text with every delimiter written as its escape sequence (``&`` -> ``\T\``).
 
-    A line feed becomes ``\.br\`` and a carriage return ``\X0D\``, so that no value can end its
-    segment. ``unescape`` gives the same text back.
+    A line feed becomes ``\.br\``, every other control character but the tab ``\Xhh\``, so that no
+    value can end its segment or the MLLP frame. ``unescape`` gives the same text back.
 
     Raises InvalidValue when the message's MSH-2 declares no escape character and one is needed.
     """

@@ -8,7 +8,8 @@ from .errors import MalformedMessage
 
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _BEFORE: Final = b"\x0b\r\n\t \x00"  # MLLP start block, blank lines
-FRAME_ENDS: Final = (b"\x00", b"\x1c", b"\x1c\r")  # padding, MLLP end block
+# Padding and the MLLP end block, also when a line end follows.
+FRAME_ENDS: Final = (b"\x00", b"\x1c", b"\x1c\r", b"\x00\r", b"\x00\n", b"\x00\r\n")
 _AFTER: Final = b"\x00\x1c\r\n"
 
 # The wide encodings by how "MSH" (or a byte order mark and "MSH") begins in them. The longer

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 _HEADERS: Final = frozenset({"MSH", "BHS", "FHS"})
 _UTF8: Final = "UNICODE UTF-8"
 
-# What ends a segment, by what ended the MSH segment: CR (LF after it is CRLF, LF elsewhere is text
-# of a sender that forgot to escape it), or LF (then a stray CR is an end as well).
-_ENDS: Final = {False: re.compile("\r\n*"), True: re.compile("[\r\n]+")}
-_ENDS_KEPT: Final = {False: re.compile(b"(\r\n*)"), True: re.compile(b"([\r\n]+)")}
+# What ends a segment, by whether LF ended the MSH segment. If not, LF after CR is CRLF, and LF
+# elsewhere the text of a sender that forgot to escape it; if so, a stray CR is an end as well.
+_ENDS: Final = {False: re.compile(b"(\r)"), True: re.compile(b"([\r\n])")}
 _NO_SEGMENTS: Final[tuple[Segment, ...]] = ()
 
 
@@ -206,9 +205,13 @@ class Message:
         changed = [segment for segment in self._segments or () if segment.changed]
         if not changed:
             return self.raw
-        pieces = _ENDS_KEPT[self._line_feeds].split(self._body)
+        # No character set hides a CR or LF in a character, so that bytes and text have the same
+        # lines; and only their own bytes keep the other segments as they were.
+        pieces = _ENDS[self._line_feeds].split(self._body)
         for segment in changed:
-            pieces[2 * segment.line] = self.charset.encode(segment.text)
+            piece = pieces[2 * segment.line]
+            feeds = len(piece) - len(piece.lstrip(b"\n"))
+            pieces[2 * segment.line] = piece[:feeds] + self.charset.encode(segment.text)
         body = b"".join(pieces)
         if self.wide:
             body = body.decode().encode(self.wide)
@@ -321,10 +324,12 @@ class Message:
 
     def _split(self) -> None:
         text = self.text
-        if self._line_feeds or "\n" in text:
-            lines = _ENDS[self._line_feeds].split(text)
+        if self._line_feeds:
+            lines = text.replace("\r", "\n").split("\n")
         else:
             lines = text.split("\r")
+            if "\n" in text:
+                lines = [line.lstrip("\n") for line in lines]
         delimiters = self.delimiters
         separator = delimiters.field
         charset = self._charset

@@ -178,9 +178,10 @@ class Segment(msgspec.Struct, eq=False, gc=False):
         message's character set lacks a character, InvalidValue when MSH-2 does not declare a
         delimiter that is needed.
         """
+        text = escape(value, self._delimiters)
         if self._charset is not None:
-            self._charset.encode(value)
-        self._write(field, escape(value, self._delimiters), component, subcomponent, repetition)
+            self._charset.encode(text)
+        self._write(field, text, component, subcomponent, repetition)
 
     def set_field(self, field: int, text: str) -> None:
         """Write a whole field from text that is already escaped and delimited.

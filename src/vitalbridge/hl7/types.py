@@ -131,8 +131,6 @@ class EI(Composite, frozen=True):
     @property
     def canonical(self) -> str:
         """``ENTITY^NAMESPACE^UNIVERSAL^TYPE`` without the empty end: one text per identifier."""
-        if not self.namespace_id and not self.universal_id and "^" not in self.entity:
-            return self.entity
         parts = (self.entity, self.namespace_id, self.universal_id, self.universal_id_type)
         return "^".join([part.replace("^", "\\S\\") for part in parts]).rstrip("^")
 

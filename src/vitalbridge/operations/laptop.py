@@ -148,18 +148,19 @@ def check_ports(settings: Settings) -> None:
 
 @contextmanager
 def service(configuration: Path, output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``pacs_bridge`` with that configuration while inside, its output going to a file.
+    """Run ``pacs_bridge`` with that configuration while inside, its complaints going to a file.
 
-    At the end it gets SIGTERM, and SIGKILL when it hasn't ended ten seconds later. If this process
-    is killed the kernel sends it SIGTERM too.
+    Its log is where the configuration says; the copy on standard output isn't kept. At the end it
+    gets SIGTERM, and SIGKILL when it hasn't ended ten seconds later. If this process is killed the
+    kernel sends it SIGTERM too.
     """
     program = Path(sys.executable).parent / "pacs_bridge"
     with output.open("wb") as file:
         child = subprocess.Popen(
             [program, "--config", configuration],
             stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
             start_new_session=True,  # Ctrl-C at the terminal is for us, who stop it in order
             preexec_fn=die_with_parent,
         )

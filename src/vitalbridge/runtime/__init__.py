@@ -1,1 +1,1 @@
-"""."""
+"""What every process needs: logs, metrics, HTTP, signals, durations, YAML with line numbers."""

@@ -27,7 +27,7 @@ def parse_duration(value: str | int | float, *, unit: float = 1.0) -> float:
     if isinstance(value, bool):
         raise InvalidDuration(value)
     if isinstance(value, int | float):
-        return _checked(value, value * unit)
+        return _checked(value, _scaled(value, unit))
     text = value.strip()
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     suffix = text[len(number) :]
@@ -35,7 +35,7 @@ def parse_duration(value: str | int | float, *, unit: float = 1.0) -> float:
     digits = number.rstrip().removeprefix("+")
     if not factor or not digits.replace(".", "", 1).isdecimal() or not digits.isascii():
         raise InvalidDuration(value)
-    return _checked(value, float(digits) * factor)
+    return _checked(value, _scaled(float(digits), factor))
 
 
 def format_duration(seconds: float) -> str:
@@ -50,6 +50,11 @@ def format_duration(seconds: float) -> str:
     if milliseconds == int(milliseconds):
         return f"{int(milliseconds)}ms"
     return f"{seconds!r}s"
+
+
+def _scaled(number: float, factor: float) -> float:
+    # Dividing by 1000 gives the nearest float, multiplying by 0.001 doesn't.
+    return number * factor if factor >= 1 else number / round(1 / factor)
 
 
 def _checked(value: object, seconds: float) -> float:

@@ -6,11 +6,14 @@ fields by ``extra={"message_type": "ADT^A01"}``. Levels are trace, debug, info, 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
 import sys
 import time
+from abc import ABC, abstractmethod
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -38,14 +41,16 @@ FIELDS = (
     "trace_id",
     "error_type",
     "error_code",
-    "destination",
-    "key",
 )
-"""Names of ``extra`` that become fields, in this order; others are left out."""
+"""Names of ``extra`` that come first, in this order; whatever else was given follows."""
 
 Format = Literal["json", "text"]
 _INODE_CHECK = 1.0
 _LONGEST_TEXT = 16_384
+_ENTRY = "_formatted_entry"
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | frozenset(
+    f"message asctime taskName timestamp level logger location exception traceback {_ENTRY}".split()
+)
 _NAMES = {number: name for name, number in LEVELS.items()}
 
 
@@ -57,26 +62,37 @@ def level_name(number: int) -> str:
     return max((known, name) for known, name in _NAMES.items() if known <= max(number, TRACE))[1]
 
 
-class JsonFormatter(logging.Formatter):
-    """Compact JSON: ``{"timestamp":"...Z","level":"error","logger":"hl7.gateway",...}``."""
+class _Once(logging.Formatter, ABC):
+    """Formats a record once, however many handlers write it."""
 
     def __init__(self, *, source_location: bool = False) -> None:
         super().__init__()
         self._location = source_location
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the entry of a record, without line break."""
+        """Return the entry of a record on one line, without the line break."""
+        made: tuple[object, str] | None = record.__dict__.get(_ENTRY)
+        if made is not None and made[0] is self:
+            return made[1]
+        entry = self._entry(record)
+        record.__dict__[_ENTRY] = (self, entry)
+        return entry
+
+    @abstractmethod
+    def _entry(self, record: logging.LogRecord) -> str: ...
+
+
+class JsonFormatter(_Once):
+    """Compact JSON: ``{"timestamp":"...Z","level":"error","logger":"hl7.gateway",...}``."""
+
+    def _entry(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
             "timestamp": _timestamp(record.created),
             "level": level_name(record.levelno),
             "logger": record.name,
             "message": _text(record),
         }
-        values = record.__dict__
-        for name in FIELDS:
-            value = values.get(name)
-            if value is not None:
-                entry[name] = _plain(value)
+        entry.update(_fields(record))
         if self._location:
             entry["location"] = f"{record.filename}:{record.lineno}"
         if record.exc_info:
@@ -84,33 +100,40 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_Once):
     """``TIMESTAMP LEVEL LOGGER: message key=value ...``."""
 
-    def __init__(self, *, source_location: bool = False) -> None:
-        super().__init__()
-        self._location = source_location
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the entry of a record on one line."""
+    def _entry(self, record: logging.LogRecord) -> str:
         parts = [
             f"{_timestamp(record.created)} {level_name(record.levelno):5} {record.name}:",
             _text(record).replace("\n", "\\n").replace("\r", "\\r"),
         ]
-        values = record.__dict__
-        fields = {name: values[name] for name in FIELDS if values.get(name) is not None}
+        fields = _fields(record)
         if self._location:
             fields["location"] = f"{record.filename}:{record.lineno}"
         if record.exc_info:
             fields.update(_exception(record.exc_info))
-        parts.extend(f"{name}={_one_line(_plain(value))}" for name, value in fields.items())
+        parts.extend(f"{name}={_one_line(value)}" for name, value in fields.items())
         return " ".join(parts)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    values = record.__dict__
+    fields = {name: _plain(values[name]) for name in FIELDS if values.get(name) is not None}
+    for name, value in values.items():
+        if value is not None and name not in _STANDARD and name not in fields:
+            fields[name] = _plain(value)
+    return fields
 
 
 def _timestamp(created: float) -> str:
     whole = int(created)
-    milliseconds = int((created - whole) * 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03d}Z"
+    return f"{_second(whole)}.{int((created - whole) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def _text(record: logging.LogRecord) -> str:
@@ -126,7 +149,7 @@ def _plain(value: Any) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, bool | float):
         return value
-    if isinstance(value, int):
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
         return int(value)
     return str(value)
 
@@ -190,7 +213,9 @@ class LogFile(logging.Handler):
             now = time.monotonic()
             if now - self._checked >= _INODE_CHECK:
                 self._checked = now
-                self._follow()
+                # While there is no new file to open, entries go on into the old one.
+                with contextlib.suppress(OSError):
+                    self._follow()
             if self._max_bytes and self._size and self._size + len(line) > self._max_bytes:
                 self._rotate()
             self._write(line)

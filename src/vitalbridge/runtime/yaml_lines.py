@@ -30,11 +30,15 @@ _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Something wrong in the text: the line (from 1), the key path, and what it is."""
+    """Something wrong in the text: the line (from 1), the key path, and what it is.
+
+    ``no_value``: what stands at the path is not the value that was meant.
+    """
 
     line: int
     path: KeyPath
     text: str
+    no_value: bool = False
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -228,9 +232,8 @@ class _Walk:
         if default is not None:
             return value or default
         if value is None:
-            self.faults.append(
-                Fault(node.line, path, f"environment variable {name} is not set and has no default")
-            )
+            text = f"environment variable {name} is not set and has no default"
+            self.faults.append(Fault(node.line, path, text, no_value=True))
             return match.group()
         return value
 

@@ -87,7 +87,7 @@ def appointment_from(
         procedure_id("", filler_number, placer_number, appointment_number),
         changes,
         _steps(message, sch, groups, rules, source_timezone, warnings),
-        tuple(warnings),
+        tuple(dict.fromkeys(warnings)),
     )
 
 
@@ -183,7 +183,8 @@ def _steps(
     services: list[tuple[Resources, Segment | None]] = [
         (group, ais) for group in groups for ais in group.services
     ]
-    if not common and creates and not all(ais and ais.get(4) for _, ais in services):
+    timed = bool(services) and all(ais and ais.get(4) for _, ais in services)
+    if creates and not common and not timed:
         warnings.append(NO_START)
         common, assumed = message_time(message, rules, source_timezone=source_timezone), True
     steps: dict[tuple[str, str], StepRecord] = {}

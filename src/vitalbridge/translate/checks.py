@@ -63,7 +63,8 @@ def check(message: Message, rules: MappingRules = DEFAULT_RULES) -> list[Fault]:
         examine(message, rules, faults)
     except Hl7Error as error:
         return [error.fault]
-    return faults
+    # Several OBR may share an ORC and what is wrong with it.
+    return list(dict.fromkeys(faults)) if len(faults) > 1 else faults
 
 
 def _missing(segment: Segment, field: int, what: str, faults: list[Fault]) -> None:
@@ -188,14 +189,8 @@ def _check_group(
             _absent("OBR", faults)
     elif (control in ORDER_CONTENT or orc is None) and not obr.field(4).strip(" ^~&"):
         _missing(obr, 4, "OBR-4", faults)
-    candidates = start_candidates(orc, obr, group.tq1)
-    if candidates:
-        text, place = candidates[0]
-        if not is_time(text):
-            faults.append(Fault(DATA_TYPE, _at(place), "no valid date and time"))
-    uid, where = study_uid(group)
-    if where is not None and not is_instance_uid(uid):
-        faults.append(Fault(DATA_TYPE, _at(where), "no valid Study Instance UID"))
+    if control in ORDER_CONTENT:
+        _check_content(group, faults)
     refuse = rules.long_identifiers == "refuse"
     if refuse:
         accession, where = given_accession(message, group, rules)
@@ -208,6 +203,18 @@ def _check_group(
             _check_short(obr.get(20), (obr, 20, 1), SHORT_LIMIT, faults)
     if group.ipc:
         _check_imaging(group, refuse, faults)
+
+
+def _check_content(group: OrderGroup, faults: list[Fault]) -> None:
+    """Check what a message that calls an order off may get wrong without harm."""
+    candidates = start_candidates(group.orc, group.obr, group.tq1)
+    if candidates:
+        text, place = candidates[0]
+        if not is_time(text):
+            faults.append(Fault(DATA_TYPE, _at(place), "no valid date and time"))
+    uid, where = study_uid(group)
+    if where is not None and not is_instance_uid(uid):
+        faults.append(Fault(DATA_TYPE, _at(where), "no valid Study Instance UID"))
 
 
 def _check_order_numbers(orc: Segment | None, obr: Segment | None, faults: list[Fault]) -> None:

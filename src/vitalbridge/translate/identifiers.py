@@ -34,7 +34,9 @@ def fits(identifier: str, limit: int) -> bool:
 
 def short_id(identifier: str) -> str:
     """Return the 16 characters (base 32, 80 bits) that stand for an identifier; always the same."""
-    return b32encode(blake2b(identifier.encode(), digest_size=10).digest()).decode("ascii")
+    return b32encode(
+        blake2b(identifier.encode("utf-8", "surrogatepass"), digest_size=10).digest()
+    ).decode("ascii")
 
 
 def _issuer(authority: HD) -> str:

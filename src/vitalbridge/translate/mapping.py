@@ -63,7 +63,7 @@ class MappingRules(msgspec.Struct, frozen=True):
         check_root(self.uid_root)
         try:
             ZoneInfo(self.timezone)
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"timezone: {self.timezone!r} is no time zone") from error
         for path in self.accession_sources:
             field_path(path)

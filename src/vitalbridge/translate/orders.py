@@ -30,6 +30,7 @@ from .steps import order_step
 from .tables import CREATING
 from .text import LO, LT, clean, clean_lines, coded_text, cut, put_text, said, wrapped
 from .times import first_instant
+from .uids import is_instance_uid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,6 +145,10 @@ def _order(
             step.step_id = _short(step.step_id, "ScheduledProcedureStepID", generated)
             if rules.custom_fields:
                 put_custom(step.attributes, "step", rules, message, group, warnings)
+    uid, _ = study_uid(group)
+    if uid and not is_instance_uid(uid):
+        warnings.append("no valid Study Instance UID (IPC-3, ZDS-1), left out")
+        uid = ""
     return OrderRecord(
         control,
         status,
@@ -151,11 +156,11 @@ def _order(
         filler,
         accession,
         requested_procedure_id,
-        study_uid(group)[0],
+        uid,
         first_instant((transaction, message.get("MSH-7")), rules, source_timezone),
         changes,
         steps,
-        tuple(warnings),
+        tuple(dict.fromkeys(warnings)),
         tuple(generated),
     )
 

@@ -142,7 +142,9 @@ def _patient(
         put_observations(changes, observations, warnings)
     if rules.custom_fields:
         put_custom(changes, "patient", rules, message, None, warnings)
-    return PatientRecord(patient_identifiers(pid, 3, rules), changes, tuple(warnings))
+    return PatientRecord(
+        patient_identifiers(pid, 3, rules), changes, tuple(dict.fromkeys(warnings))
+    )
 
 
 def _put_birth(changes: Changes, pid: Segment, warnings: list[str]) -> None:

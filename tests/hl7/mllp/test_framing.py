@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 
 import pytest
@@ -137,6 +138,19 @@ def test_an_oversize_frame_keeps_its_head_and_size_only() -> None:
 def test_a_frame_of_exactly_the_limit_is_whole() -> None:
     assert read([frame(b"x" * LIMIT)])[0] == [(b"x" * LIMIT, None)]
     assert read([frame(b"x" * (LIMIT + 1))])[0] == [(b"x" * LIMIT, LIMIT + 1)]
+
+
+def test_nothing_is_kept_between_frames() -> None:
+    framer = Framer(10_000_000)
+    for at in range(0, 5_000_000, 50_000):
+        framer.feed((b"\x0b" if at == 0 else b"") + b"x" * 50_000)
+        assert framer.take() is None
+    framer.feed(b"\x1c\r")
+    taken = framer.take()
+    assert taken is not None
+    assert len(taken) == 5_000_000
+    assert framer.take() is None
+    assert all(sys.getsizeof(getattr(framer, name)) < 100 for name in Framer.__slots__)
 
 
 def test_untaken_frames_wait() -> None:

@@ -12,8 +12,8 @@ from vitalbridge.translate.mapping import MappingRules
 class Policy(msgspec.Struct, frozen=True):
     """Choices that the standards leave to the site.
 
-    ``unknown_order``: a change, hold, release or status of an order that nobody knows creates it, or
-    goes to the dead letters. ``unknown_type``: a message type without a handler goes to the dead
+    ``unknown_order``: a change, hold, release or status of an order that nobody knows creates it
+    or goes to the dead letters. ``unknown_type``: a message type without a handler goes to the dead
     letters, or is recorded without effect. ``same_order_after_error``: later messages about what
     :func:`subjects` names go on or wait while an earlier one is a dead letter; that is decided
     before a handler is called. ``patient_mismatch``: an order whose PID disagrees with the known

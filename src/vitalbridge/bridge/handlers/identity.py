@@ -60,7 +60,7 @@ def find(working: Working, identifiers: tuple[PatientIdentifier, ...]) -> Found:
             break
     if names(patient, first):
         return Found(patient, by_alias=False)
-    working.add(Note("resolved_alias", "the id of a merged patient; the survivor is meant", "PID-3"))
+    _resolved(working)
     return Found(patient, by_alias=True)
 
 
@@ -78,10 +78,14 @@ def _find_by_others(working: Working, identifiers: tuple[PatientIdentifier, ...]
         found = holder
         by_alias = not names(holder, other)
     if by_alias:
-        working.add(
-            Note("resolved_alias", "the id of a merged patient; the survivor is meant", "PID-3")
-        )
+        _resolved(working)
     return Found(found, by_alias)
+
+
+def _resolved(working: Working) -> None:
+    working.add(
+        Note("resolved_alias", "the id of a merged patient; the survivor is meant", "PID-3")
+    )
 
 
 def _conflict(working: Working) -> None:
@@ -165,9 +169,7 @@ def _further_identifiers(
     if len(identifiers) == 1 and names(patient, identifiers[0]):
         return ()
     issuers = {own.issuer for own in patient.identifiers}
-    return unclaimed(
-        working, tuple(other for other in identifiers if other.issuer not in issuers)
-    )
+    return unclaimed(working, tuple(other for other in identifiers if other.issuer not in issuers))
 
 
 def agree(known: Attributes, told: Changes) -> bool:

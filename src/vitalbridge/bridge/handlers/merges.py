@@ -1,4 +1,8 @@
-"""Merges, unlinking and changes of identifiers (HL7 v2.5.1 3.3.18, .34, .36, .37, .39, .40, .47)."""
+"""Merges, unlinking and changes of identifiers.
+
+HL7 v2.5.1 3.3.18 (A18), 3.3.34 (A34), 3.3.36 (A36), 3.3.37 (A37), 3.3.39 (A39), 3.3.40 (A40) and
+3.3.47 (A47).
+"""
 
 from __future__ import annotations
 
@@ -31,9 +35,9 @@ if TYPE_CHECKING:
 def merge_patients(message: Message, context: HandlerContext, working: Working) -> None:
     """Merge the patient of each MRG segment into that of the PID before it.
 
-    A merge is judged by the events about the retired patient's identity alone: demographics that are
-    newer than it do not make it stale. A repeat does nothing, a newer merge the other way round
-    swaps the survivor, and no merge can close a circle: both sides are resolved first.
+    A merge is judged by the events about the retired patient's identity alone: newer demographics
+    do not make it stale. A repeat does nothing, a newer merge the other way round swaps the
+    survivor, and no merge can close a circle: both sides are resolved first.
     """
     time = event_time(message, context.rules, source_timezone=context.source_timezone)
     for record, retired in _pairs(message, context, working):

@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vitalbridge.bridge.handlers.appointments import absorb, waiting
+from vitalbridge.bridge.handlers.absorption import absorb, waiting
 from vitalbridge.bridge.handlers.identity import present
+from vitalbridge.bridge.handlers.order_control import Action
 from vitalbridge.bridge.handlers.order_plan import Plan, content_of
 from vitalbridge.bridge.handlers.recency import remember
-from vitalbridge.bridge.handlers.status import (
-    CALLED_OFF,
-    FINAL,
-    Verdict,
-    change_word,
-    has_begun,
-    judge,
-)
+from vitalbridge.bridge.handlers.status import FINAL, Verdict, has_begun, judge
 from vitalbridge.bridge.handlers.steps import (
     Wanted,
     match,
@@ -32,10 +26,9 @@ from vitalbridge.bridge.handlers.studies import (
     share_study_uid,
     shared_study_uid,
 )
-from vitalbridge.bridge.model import Note, Order, RemoveStep, Step, StepStatus
-from vitalbridge.bridge.handlers.order_control import Action
+from vitalbridge.bridge.model import Note, Order, Step, StepStatus
 from vitalbridge.dicom.attributes import changed
-from vitalbridge.translate.times import message_time
+from vitalbridge.translate import message_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,19 +42,18 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
 
     ``buried`` is the tombstone that it replaces, if any.
     """
-    working, patient = scene.working, scene.patient
+    working, patient_key = scene.working, scene.patient.key
     first = plan.records[0]
     key = working.new_key() if buried is None else buried.key
-    entries = waiting(working, patient.key, first.placer, first.filler)
-    uids = _Uids(scene, key, entries[0].study_uid if entries else "")
+    entries = waiting(working, patient_key, first.placer, first.filler)
     order = Order(
         key=key,
-        patient_key=patient.key,
+        patient_key=patient_key,
         placer=first.placer,
         filler=first.filler,
         accession=first.accession,
         requested_procedure_id=first.requested_procedure_id,
-        study_uid=uids.of(first),
+        study_uid=_study_uid(scene, first, key, entries),
         status=plan.wanted or StepStatus.SCHEDULED,
         held=plan.hold or plan.action is Action.HOLD,
         content=content_of(plan.records),
@@ -70,18 +62,182 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
     )
     working.put_order(order)
     remember(working, scene.context, f"order:{key}", first.transaction_time)
+    uids = {(order.accession, order.requested_procedure_id): order.study_uid}
     for index, wanted in enumerate(wanted_steps(plan.records)):
-        step = new_step(
-            working, order, wanted, uids.of(wanted.record), order.status, _start(scene, wanted)
-        )
+        step = _new_step(scene, order, wanted, uids, order.status)
         if entries:
-            step = absorb(step, entries[min(index, len(entries) - 1)])
-        _put_new(scene, step)
+            entry = entries[min(index, len(entries) - 1)]
+            step = absorb(step, entry, scene.context.rules)
+        working.put_step(step, "created")
     for entry in entries:
         working.remove_step(entry.key)
+    _share(scene, plan, order.key)
 
 
-def _put_new(scene: Scene, step: Step) -> None:
-    scene.working.put_step(step, "created")
-    if step.modality_unmapped:
-        scene.working.add(Note("unmapped", "no modality for the procedure code", "OBR-24"))
+def change_order(scene: Scene, plan: Plan, order: Order) -> None:
+    """Lay what the message says over a known order; the same content again does nothing.
+
+    Steps that the message no longer names are withdrawn if it names its steps by id.
+    """
+    working = scene.working
+    content = content_of(plan.records)
+    updated = msgspec.structs.replace(
+        plan.numbered(order), disputed=scene.disputed, held=order.held or plan.hold
+    )
+    if content == order.content and updated == order:
+        working.add(Note("no_effect", "the order says this already"))
+        return
+    first = plan.records[0]
+    updated.content = content
+    updated.accession = _accession(first, order.accession)
+    updated.requested_procedure_id = _procedure_id(first, order.requested_procedure_id)
+    updated.attributes = changed(order.attributes, first.attributes)
+    if plan.wanted is not None and judge(order.status, "hl7", plan.wanted) is Verdict.APPLY:
+        updated.status = plan.wanted
+    known = working.steps_of_order(order.key)
+    if first.study_uid and not any(has_begun(step.status) for step in known):
+        updated.study_uid = first.study_uid
+    working.put_order(updated)
+    wanted = wanted_steps(plan.records)
+    if wanted:
+        _change_steps(scene, plan, order, updated, known, wanted)
+    else:
+        for step in known:
+            _put_revised(
+                scene,
+                order,
+                updated,
+                step,
+                msgspec.structs.replace(
+                    step, order_attributes=changed(step.order_attributes, first.attributes)
+                ),
+                plan.wanted,
+            )
+    _share(scene, plan, order.key)
+
+
+def _change_steps(
+    scene: Scene,
+    plan: Plan,
+    before: Order,
+    after: Order,
+    known: Sequence[Step],
+    wanted: list[Wanted],
+) -> None:
+    working = scene.working
+    matched = match(after, known, wanted)
+    uids = {(step.accession, step.requested_procedure_id): step.study_uid for step in known}
+    for step, meant in matched.pairs:
+        record = meant.record
+        uid = record.study_uid or step.study_uid
+        if uid != step.study_uid and has_begun(step.status):
+            working.add(Note("alarm", "another study for a step that has begun", "ZDS-1"))
+            uid = step.study_uid
+        accession = _accession(record, step.accession)
+        procedure_id = _procedure_id(record, step.requested_procedure_id)
+        uids[accession, procedure_id] = uid
+        revision = revised(step, meant, accession, procedure_id, uid)
+        if step.status is StepStatus.CANCELLED and step.status_source == "omitted":
+            revision.status, revision.status_source = StepStatus.SCHEDULED, "hl7"
+            revision.held = after.held or after.disputed
+        _put_revised(scene, before, after, step, revision, plan.wanted)
+    status = after.status
+    if known and status not in FINAL:
+        status = plan.wanted or StepStatus.SCHEDULED
+    for meant in matched.new:
+        working.put_step(_new_step(scene, after, meant, uids, status), "created")
+    if all(meant.step.step_id for meant in matched.new):
+        withdraw(working, matched.left_over)
+        return
+    for step in matched.left_over:
+        _put_revised(scene, before, after, step, step, None)
+
+
+def _put_revised(
+    scene: Scene, before: Order, after: Order, step: Step, revision: Step, wanted: StepStatus | None
+) -> None:
+    """Put a step of a changed order with the status and visibility that it has now."""
+    status, source, held = revision.status, revision.status_source, revision.held
+    if wanted is not None and judge(status, source, wanted) is Verdict.APPLY:
+        status, source = wanted, "hl7"
+    hidden = after.held or after.disputed
+    if hidden != (before.held or before.disputed) and source != "operator" and status not in FINAL:
+        held = hidden
+    put_if_changed(
+        scene.working,
+        step,
+        msgspec.structs.replace(revision, status=status, status_source=source, held=held),
+    )
+
+
+def _new_step(
+    scene: Scene,
+    order: Order,
+    wanted: Wanted,
+    uids: dict[tuple[str, str], str],
+    status: StepStatus,
+) -> Step:
+    """Return a new step; ``uids`` are those of the order's procedures, and grow by a new one."""
+    record, told, _ = wanted
+    procedure = (record.accession, record.requested_procedure_id)
+    uid = record.study_uid or uids.get(procedure)
+    if not uid:
+        uid = _study_uid(scene, record, order.key, ())
+    uids[procedure] = uid
+    start = told.start
+    if not start:
+        context = scene.context
+        start = message_time(scene.message, context.rules, source_timezone=context.source_timezone)
+        scene.working.add(Note("warning", "no scheduled start in the message, MSH-7 assumed"))
+    if not told.modality:
+        scene.working.add(Note("warning", "modality not resolved, OT assumed"))
+    return new_step(scene.working, order, wanted, uid, status, start)
+
+
+def _study_uid(scene: Scene, record: OrderRecord, key: int, entries: Sequence[Step]) -> str:
+    """Return the record's own UID, else that of its procedure or appointment, else a new one."""
+    if record.study_uid:
+        return record.study_uid
+    patient = scene.patient
+    procedure = (record.accession, record.requested_procedure_id)
+    shared = shared_study_uid(scene.working, patient.key, *procedure)
+    if shared:
+        return shared
+    if entries and entries[0].study_uid:
+        return entries[0].study_uid
+    return generated_study_uid(
+        scene.context.rules, patient, key, record.placer, record.filler, *procedure
+    )
+
+
+def _share(scene: Scene, plan: Plan, order_key: int) -> None:
+    for record in plan.records:
+        if record.study_uid:
+            share_study_uid(
+                scene.working,
+                scene.patient.key,
+                order_key,
+                record.accession,
+                record.requested_procedure_id,
+                record.study_uid,
+            )
+
+
+def _accession(record: OrderRecord, known: str) -> str:
+    """Return the accession number; one that an order number stands in for replaces none."""
+    told = record.accession
+    if not told or (known and told in _order_numbers(record)):
+        return known
+    return told
+
+
+def _procedure_id(record: OrderRecord, known: str) -> str:
+    """Return the requested procedure id; a substitute (HL7 had none) replaces none."""
+    told = record.requested_procedure_id
+    if not told or (known and (told == record.accession or told in _order_numbers(record))):
+        return known
+    return told
+
+
+def _order_numbers(record: OrderRecord) -> tuple[str, str]:
+    return record.placer.partition("^")[0], record.filler.partition("^")[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vitalbridge.bridge.handlers.appointments import call_off_waiting
+from vitalbridge.bridge.handlers.absorption import call_off_waiting
 from vitalbridge.bridge.handlers.identity import note_warnings
 from vitalbridge.bridge.handlers.order_content import change_order, create_order
 from vitalbridge.bridge.handlers.order_control import (
@@ -210,9 +210,7 @@ def _put_status(scene: Scene, plan: Plan, order: Order, wanted: StepStatus) -> N
 
 
 def _put_held(scene: Scene, plan: Plan, order: Order, *, held: bool) -> None:
-    updated = msgspec.structs.replace(
-        plan.numbered(order), held=held, disputed=scene.disputed
-    )
+    updated = msgspec.structs.replace(plan.numbered(order), held=held, disputed=scene.disputed)
     if updated == order:
         scene.working.add(Note("no_effect", "held or shown already", "ORC-1"))
     else:

@@ -55,7 +55,7 @@ def wanted_steps(records: Sequence[OrderRecord]) -> list[Wanted]:
         for step in record.steps:
             name = (record.accession, record.requested_procedure_id, step.step_id)
             if step.step_id and name in taken:
-                step = msgspec.structs.replace(step, step_id="")  # noqa: PLW2901
+                step = msgspec.structs.replace(step, step_id="")
             taken.add(name)
             wanted.append(Wanted(record, step, position))
             position += not step.step_id
@@ -119,7 +119,7 @@ class Matched(NamedTuple):
 
     pairs: list[tuple[Step, Wanted]]
     new: list[Wanted]
-    unnamed_steps: list[Step]
+    left_over: list[Step]
 
 
 def match(order: Order, known: Sequence[Step], wanted: Sequence[Wanted]) -> Matched:
@@ -232,9 +232,7 @@ def withdraw(working: Working, steps: Sequence[Step]) -> None:
         elif step.status not in FINAL:
             working.add(Note("warning", "a step that the order no longer names was withdrawn"))
             working.put_step(
-                msgspec.structs.replace(
-                    step, status=StepStatus.CANCELLED, status_source="omitted"
-                ),
+                msgspec.structs.replace(step, status=StepStatus.CANCELLED, status_source="omitted"),
                 "cancelled",
             )
 
@@ -246,10 +244,11 @@ def set_status(working: Working, order: Order, wanted: StepStatus) -> StepStatus
     has begun was to be called off, and ``no_effect`` when nothing changed.
     """
     called_off = wanted in CALLED_OFF
-    own = judge(order.status, "hl7", wanted)
-    verdicts = {own}
+    verdicts = set()
     for step in working.steps_of_order(order.key):
-        if step.status in CALLED_OFF and step.status_source in REVIVABLE_SOURCES:
+        if called_off and step.status in CALLED_OFF and step.status_source in REVIVABLE_SOURCES:
+            # Final now: nothing may bring back a step of an order that was called off.
+            working.put_step(msgspec.structs.replace(step, status_source="hl7"), "updated")
             continue
         verdict = judge(step.status, step.status_source, wanted)
         verdicts.add(verdict)
@@ -258,11 +257,11 @@ def set_status(working: Working, order: Order, wanted: StepStatus) -> StepStatus
                 msgspec.structs.replace(step, status=wanted, status_source="hl7"),
                 change_word(wanted),
             )
-    if Verdict.REFUSED in verdicts:
+    own = judge(order.status, "hl7", wanted)
+    if Verdict.REFUSED in verdicts or own is Verdict.REFUSED:
         working.add(Note("alarm", "called off after it had begun; not applied", "ORC-1"))
         return order.status
-    if Verdict.APPLY not in verdicts:
+    follows = own is Verdict.APPLY and (called_off or Verdict.NO_EFFECT not in verdicts)
+    if not follows and Verdict.APPLY not in verdicts:
         working.add(Note("no_effect", "the status is as far or further"))
-    if own is not Verdict.APPLY or (Verdict.NO_EFFECT in verdicts and not called_off):
-        return order.status
-    return wanted
+    return wanted if follows else order.status

@@ -62,8 +62,7 @@ def share_study_uid(
         steps = [
             step
             for step in working.steps_of_order(order.key)
-            if step.accession == accession
-            and step.requested_procedure_id == requested_procedure_id
+            if step.accession == accession and step.requested_procedure_id == requested_procedure_id
         ]
         if any(has_begun(step.status) for step in steps):
             working.add(

@@ -142,7 +142,7 @@ class Working:
         return self.merged_into(identifier) is not None
 
     def merged_into(self, identifier: PatientIdentifier) -> tuple[int, int] | None:
-        """Return (retired key, key of who it names now) when a merge made the identifier an alias."""
+        """Return (retired key, key of who it names now) if the identifier is an alias."""
         key = self._owner(identifier)
         if key is None:
             return None

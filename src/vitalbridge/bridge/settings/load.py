@@ -113,6 +113,8 @@ class _Reading:
         self._file = file
         self._lines = dict(document.lines)
         self._variables: dict[KeyPath, str] = {}
+        # A value that isn't there needs no second complaint that it isn't valid.
+        self._without_value = {fault.path for fault in document.faults if fault.no_value}
         self._problems = [
             Problem(file, fault.line, dotted(fault.path), fault.text) for fault in document.faults
         ]
@@ -136,7 +138,9 @@ class _Reading:
         if self._data.get("pacs") is None:
             self._data["pacs"] = {}
         settings = self._validated()
-        problems = sorted(set(self._problems), key=lambda problem: (problem.file, problem.line))
+        problems = sorted(
+            dict.fromkeys(self._problems), key=lambda problem: (problem.file, problem.line)
+        )
         return Examination(None if problems else settings, problems, self._notes)
 
     def _validated(self) -> Settings | None:
@@ -165,6 +169,8 @@ class _Reading:
 
     def _add(self, path: KeyPath, text: str, *, note: bool = False) -> None:
         variable = self._variables.get(path)
+        if variable is None and path in self._without_value:
+            return
         if variable is not None:
             problem = Problem(f"environment variable {variable}", 0, dotted(path), text)
         else:

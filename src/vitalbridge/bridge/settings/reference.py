@@ -89,24 +89,24 @@ def _page() -> Iterator[str]:
     yield from _aliases()
 
 
-_INTRODUCTION = (
-    "# Configuration",
-    "",
-    "<!-- Written by scripts/generate-configuration-reference; change the models instead. -->",
-    "",
-    "One YAML (or JSON) file: `/etc/pacs_bridge/config.yaml`, or what `--config` names. Values come",
-    "from the built-in defaults, then the file, then the environment. `pacs_bridge --validate` says",
-    "everything that is wrong with a file, each with its line.",
-    "",
-    "- `${VAR}` and `${VAR:-default}` are replaced by environment variables, quoted or not.",
-    "- Durations are written `500ms`, `30s`, `5m`, `1h` or `7d`; a bare number is seconds unless the",
-    "  type says otherwise. Sizes are bytes, `10MiB` or `10MB`.",
-    "- A key that doesn't exist is an error. A key without a value has its default.",
-    "- `[]` stands for the entries of a list, `.*` for the names of a mapping.",
-    "- *No effect yet*: the key is read and checked, and the service says at its start that it",
-    "  doesn't do anything in this version.",
-    "",
-)
+_INTRODUCTION = """\
+# Configuration
+
+<!-- Written by scripts/generate-configuration-reference; change the models instead. -->
+
+One YAML (or JSON) file: `/etc/pacs_bridge/config.yaml`, or what `--config` names. Values come from
+the built-in defaults, then the file, then the environment. `pacs_bridge --validate` says everything
+that is wrong with a file, each with its line.
+
+- `${VAR}` and `${VAR:-default}` are replaced by environment variables, quoted or not.
+- Durations are written `500ms`, `30s`, `5m`, `1h` or `7d`; a bare number is seconds unless the type
+  says otherwise. Sizes are bytes, `10MiB` or `10MB`.
+- A key that doesn't exist is an error. A key without a value has its default.
+- `[]` stands for the entries of a list, `.*` for the names of a mapping.
+- *No effect yet*: the key is read and checked, and the service says at its start that it doesn't
+  do anything in this version.
+
+""".splitlines()
 
 
 def _sentence(row: Row) -> str:
@@ -217,7 +217,8 @@ def example() -> str:
 
 
 _EXAMPLE_HEAD = (
-    "# Every key of PACS Bridge with its default. Written by scripts/generate-configuration-reference.",
+    "# Every key of PACS Bridge with its default.",
+    "# Written by scripts/generate-configuration-reference; change the models instead.",
     "# What stands in a comment has no default, or is an example of an entry.",
 )
 

@@ -34,11 +34,15 @@ PAGE_CACHE_KIB = 65536
 READER_CACHE_KIB = 8192
 
 
-def connect(path: Path) -> apsw.Connection:
-    """Open the one connection that writes: WAL, every commit synced, no automatic checkpoint."""
+def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open the one connection that writes: WAL, every commit synced, no automatic checkpoint.
+
+    ``vfs`` names a file system layer registered with SQLite, if not the default.
+    """
     connection = apsw.Connection(
         str(path),
         flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE,
+        vfs=vfs,
         statementcachesize=200,
     )
     connection.set_busy_timeout(5000)
@@ -139,13 +143,14 @@ def create(path: Path) -> None:
 class Database:
     """The opened file: the lock, the writing connection, and how the log was judged."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the database at ``path``.
+    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+        """Open or create the database at ``path``, through the SQLite file system layer ``vfs``.
 
         Raises StoreLocked when another process has it, StoreError when it can't be used: not
         writable, damaged beyond opening, or of a newer program.
         """
         self.path = path
+        self._vfs = vfs
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -165,7 +170,7 @@ class Database:
         try:
             if not path.exists() or path.stat().st_size == 0:
                 create(path)
-            with contextlib.closing(connect(path)) as connection:
+            with contextlib.closing(connect(path, self._vfs)) as connection:
                 revision = schema_revision(connection)
             if revision is not None and revision > SCHEMA_REVISION:
                 raise StoreError(
@@ -173,7 +178,7 @@ class Database:
                 )
             if revision != SCHEMA_REVISION:
                 migrate(path)
-            connection = connect(path)
+            connection = connect(path, self._vfs)
             noted = read_generation(path)
             row = connection.execute("SELECT n, commits FROM generation WHERE id = 1").get
         except apsw.Error as error:

@@ -139,8 +139,8 @@ def unmerge_patient(state: SqlState, effect: UnmergePatient) -> None:
     for identifier, issuer, retired_key in moved.identifiers:
         rows(
             "UPDATE patient_identifier SET patient_key = ?, retired_key = ?"
-            " WHERE id = ? AND issuer = ?",
-            (effect.restored, retired_key, identifier, issuer),
+            " WHERE id = ? AND issuer = ? AND patient_key = ?",
+            (effect.restored, retired_key, identifier, issuer, effect.surviving),
         )
     rows(
         "UPDATE patient SET merged_into = NULL, version = ? WHERE key = ?",

@@ -76,7 +76,8 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     """What became of a message, as kept in its journal row: no PHI.
 
     ``code`` (table 0357), ``location`` and ``reason`` say why it failed; ``created``, ``updated``
-    and ``cancelled`` count worklist steps; ``notes`` are (kind, text, location).
+    and ``cancelled`` count worklist steps, ``unmapped`` those created without a known modality;
+    ``notes`` are (kind, text, location).
     """
 
     code: int = 0
@@ -85,6 +86,7 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     created: int = 0
     updated: int = 0
     cancelled: int = 0
+    unmapped: int = 0
     notes: list[tuple[str, str, str]] = msgspec.field(default_factory=list)
 
 

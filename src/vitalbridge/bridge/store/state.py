@@ -105,17 +105,17 @@ class SqlState:
             found.append(order)
         return found
 
-    def order_with(self, placer: str, filler: str) -> Order | None:
-        """Return the order with that placer id, else with that filler id; empty ids match none."""
-        if placer:
-            found = self._orders("placer = ? AND placer <> ''", (placer,))
-            if found:
-                return found[0]
+    def orders_with(self, placer: str, filler: str) -> Sequence[Order]:
+        """Return every order with that placer id or that filler id, once; empty ids match none."""
+        found = self._orders("placer = ? AND placer <> ''", (placer,)) if placer else []
         if filler:
-            found = self._orders("filler = ? AND filler <> ''", (filler,))
-            if found:
-                return found[0]
-        return None
+            known = {order.key for order in found}
+            found += [
+                order
+                for order in self._orders("filler = ? AND filler <> ''", (filler,))
+                if order.key not in known
+            ]
+        return found
 
     def orders_of_procedure(self, accession: str, requested_procedure_id: str) -> Sequence[Order]:
         """Return the orders of one requested procedure."""

@@ -114,7 +114,7 @@ def patient_attributes(patient: Patient) -> Attributes:
         others = patient.identifiers[1:]
         if others:
             attributes["OtherPatientIDs"] = [other.id for other in others]
-            attributes["OtherPatientIDsSequence"] = [
+            sequence: list[Attributes] = [
                 {
                     "PatientID": other.id,
                     "IssuerOfPatientID": other.issuer,
@@ -122,6 +122,7 @@ def patient_attributes(patient: Patient) -> Attributes:
                 }
                 for other in others
             ]
+            attributes["OtherPatientIDsSequence"] = sequence
     return attributes
 
 

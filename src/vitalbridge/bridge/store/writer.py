@@ -45,7 +45,10 @@ T = TypeVar("T")
 
 MOST_ARRIVALS = 512
 MOST_HANDLED = 256
-HANDLING_SECONDS_WHILE_OTHERS_WAIT = 0.004
+LEAST_HANDLING_SECONDS = 0.0005
+MOST_HANDLING_SECONDS = 0.010
+BACKLOG_FOR_MOST_HANDLING = 10_000
+"""While arrivals wait, accepting goes before handling: the longer the backlog, the less so."""
 MOST_IN_MEMORY = 4000
 LOADED_AT_ONCE = 500
 CHECKPOINT_PAGES = 8192
@@ -261,7 +264,8 @@ class Writer(threading.Thread):
     def _handle_some(self, taken: list[Pending], handled: list[Handled]) -> None:
         pending = self._pending
         jobs = self._jobs
-        deadline = time.perf_counter() + HANDLING_SECONDS_WHILE_OTHERS_WAIT
+        share = min(1.0, self.unhandled / BACKLOG_FOR_MOST_HANDLING)
+        deadline = time.perf_counter() + LEAST_HANDLING_SECONDS + share * MOST_HANDLING_SECONDS
         while pending and len(taken) < MOST_HANDLED:
             if taken and not jobs.empty() and time.perf_counter() > deadline:
                 return
@@ -305,6 +309,7 @@ class Writer(threading.Thread):
             if type(effect) is PutStep:
                 if effect.change == "created":
                     outcome.created += 1
+                    outcome.unmapped += effect.step.modality_unmapped
                 elif effect.change == "cancelled":
                     outcome.cancelled += 1
                 else:

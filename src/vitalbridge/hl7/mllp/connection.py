@@ -22,6 +22,7 @@ UNREAD_ANSWERS: Final = 8
 FINISHING: Final = 16
 
 _LINGER_SECONDS: Final = 1.0
+_COLLECTED_AT_MOST: Final = 65536
 
 
 class Exchange:
@@ -88,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._framer = Framer(owner.limits.max_message_size)
         self._pending: deque[Exchange] = deque()
         self._unsent: list[bytes] = []
+        self._unsent_size = 0
         self._transport: asyncio.Transport | None = None
         self._holds = STARTING | (PAUSED if paused else 0)
         self._taking = False
@@ -171,6 +173,9 @@ class Connection(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._send_collected)
         self._unsent.append(answer)
+        self._unsent_size += len(answer)
+        if self._unsent_size > _COLLECTED_AT_MOST:
+            self._send_collected()
         if self._holds & UNANSWERED and len(pending) * 2 <= self._max_unanswered:
             self.release(UNANSWERED)
         if not pending:
@@ -224,6 +229,7 @@ class Connection(asyncio.Protocol):
     def _send_collected(self) -> None:
         answers = b"".join(self._unsent)
         self._unsent.clear()
+        self._unsent_size = 0
         transport = self._transport
         if answers and transport is not None and not transport.is_closing():
             transport.write(answers)
@@ -239,6 +245,8 @@ class Connection(asyncio.Protocol):
         """The peer will send no more; what it sent is still answered (not over TLS, whose
         transports close both directions at once)."""
         self._ended = True
+        # The transport may close as soon as this returns, and takes no answers after that.
+        self._send_collected()
         if self._is_tls or self._discard:
             return False
         return bool(self._pending or self._framer.waiting)

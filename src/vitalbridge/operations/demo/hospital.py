@@ -207,7 +207,8 @@ class Hospital:
         else:
             yield self._appointed("SIU^S15", person, order, number, "Cancelled")
             return
-        yield self._ordered(RIS, person, order, _FORM_ORM, (), "SC", "CM")
+        if self._finishing:
+            yield self._ordered(RIS, person, order, _FORM_ORM, (), "SC", "CM")
 
     def _registered_twice(self) -> Iterator[Sending]:
         person = self._person()

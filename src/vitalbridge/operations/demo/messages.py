@@ -210,11 +210,11 @@ def appointment(
     return (
         f"{header(system, kind, control_id, now, person.charset)}"
         f"SCH|{number}^{system.application}|{number}^{system.application}||||ROUTINE|"
-        f"{order.reason}||30|min|1^^^{order.start}|||||{order.doctor}||||{order.doctor}|||||"
+        f"^{order.reason}||30|min|1^^^{order.start}|||||{order.doctor}||||{order.doctor}|||||"
         f"{status}|{order.placer}^{system.application}|{_filler(order)}\r"
         f"{patient(person)}{visit(person)}RGS|1|A\r"
         f"AIS|1|A|{procedure.code}^{procedure.text}^C4|{order.start}\r"
-        f"AIL|1|A|RADIOLOGY^{station.location}^^HOSPITAL\r"
+        f"AIL|1|A|{station.location}^^^HOSPITAL\r"
     )
 
 
@@ -237,5 +237,5 @@ def _observation_request(system: System, order: Order, timing: str, scheduled: s
         f"OBR|1|{order.placer}^{system.application}|{_filler(order)}|"
         f"{procedure.code}^{procedure.text}^C4|{order.priority}|||||||||||{order.doctor}||"
         f"{order.accession}|{order.accession}|||||{procedure.modality}|||{timing}||||"
-        f"{order.reason}|||||{scheduled}\r"
+        f"^{order.reason}|||||{scheduled}\r"
     )

@@ -168,7 +168,7 @@ class Modality(threading.Thread):
         self._interval = interval
         self._expected: dict[str, tuple[float, str]] = {}
         self._told: deque[Scheduled] = deque()
-        self._stop = threading.Event()
+        self._ending = threading.Event()
 
     def expect(self, scheduled: Scheduled) -> None:
         """Expect an order's entry; may be called from any thread."""
@@ -176,14 +176,14 @@ class Modality(threading.Thread):
 
     def run(self) -> None:
         """Query until stopped."""
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             self._look()
-            self._stop.wait(self._interval)
+            self._ending.wait(self._interval)
         self._client.close()
 
     def stop(self) -> None:
         """Ask the thread to end."""
-        self._stop.set()
+        self._ending.set()
 
     def _look(self) -> None:
         view = self.view

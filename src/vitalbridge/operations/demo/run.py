@@ -105,7 +105,7 @@ async def _run(
     background.add(asyncio.create_task(show(console, view)))
     sending = asyncio.create_task(
         send(
-            _bounded(options, began, stop),
+            _until(options, stop),
             options.target,
             tally,
             rate=options.rate,
@@ -116,7 +116,10 @@ async def _run(
     )
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait((sending, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            (sending, stopping), timeout=options.duration, return_when=asyncio.FIRST_COMPLETED
+        )
+        stop.set()
         if not sending.done():
             await asyncio.wait((sending,), timeout=_DRAIN)
         if sending.done():
@@ -128,8 +131,8 @@ async def _run(
         await asyncio.gather(sending, stopping, *background, return_exceptions=True)
 
 
-def _bounded(options: Options, began: float, stop: asyncio.Event) -> Iterator[Sending]:
-    """Yield the day's messages until enough, late or stopped."""
+def _until(options: Options, stop: asyncio.Event) -> Iterator[Sending]:
+    """Yield the day's messages until there are enough or ``stop`` is set."""
     pace = 1 / options.rate if options.rate else 0.0005
     # An order should stay on the worklist long enough to be seen there.
     stories = max(60, min(20_000, int(8 / pace)))
@@ -141,8 +144,6 @@ def _bounded(options: Options, began: float, stop: asyncio.Event) -> Iterator[Se
     )
     for sending in islice(hospital.messages(), options.count):
         if stop.is_set():
-            return
-        if options.duration is not None and time.monotonic() - began >= options.duration:
             return
         yield sending
 
@@ -175,7 +176,7 @@ class _Speed:
     """Messages a second over the last five seconds."""
 
     def __init__(self) -> None:
-        self._points: deque[tuple[float, int]] = deque()
+        self._points: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
     def of(self, count: int) -> float:
         now = time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -168,8 +168,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to send."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no asyncio.Transport, though they do the same.
+        self._transport = cast("asyncio.Transport", transport)
         self._write()
 
     def data_received(self, data: bytes) -> None:
@@ -201,7 +201,10 @@ class Connection(asyncio.Protocol):
 
 
 class BrokenSender:
-    """Sends what is wrong, each thing over a connection of its own, and notes what comes back."""
+    """Sends what is wrong, each thing over a connection of its own, and notes what comes back.
+
+    Silence takes time to notice, so what comes while too much waits is left out.
+    """
 
     def __init__(self, target: Target, tally: Tally, patience: float = 5.0) -> None:
         self._target = target
@@ -210,15 +213,21 @@ class BrokenSender:
         self._queue: asyncio.Queue[Sending] = asyncio.Queue(_BACKLOG)
 
     async def offer(self, sending: Sending) -> None:
-        """Queue a sending; waits while too much is queued."""
-        await self._queue.put(sending)
+        """Queue a sending unless too much is queued."""
+        if not self._queue.full():
+            self._queue.put_nowait(sending)
 
     async def drained(self) -> None:
-        """Return when everything offered has been sent."""
+        """Return when everything queued has been sent."""
         await self._queue.join()
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled, four things at a time."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
             sending = await self._queue.get()
             try:

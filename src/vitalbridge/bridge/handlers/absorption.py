@@ -1,0 +1,79 @@
+"""An appointment that came before its order: what of it the order's steps take over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vitalbridge.bridge.handlers.status import REVIVABLE_SOURCES, Verdict, has_begun, judge
+from vitalbridge.bridge.model import Note, Order, Step, StepStatus
+from vitalbridge.translate.stations import stations_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vitalbridge.bridge.handlers.working import Working
+    from vitalbridge.dicom.attributes import Attributes
+    from vitalbridge.translate.mapping import MappingRules
+
+_PLACE: Final = ("ScheduledProcedureStepLocation", "ScheduledPerformingPhysicianName")
+
+
+def by_key(steps: Iterable[Step]) -> list[Step]:
+    """Return the steps in the order in which they were made."""
+    return sorted(steps, key=lambda step: step.key)
+
+
+def waiting(working: Working, patient_key: int, placer: str, filler: str) -> list[Step]:
+    """Return the patient's appointment entries that wait for the order with these numbers."""
+    found = working.appointments_for(placer, filler)
+    if not found:
+        return []
+    own = [step for step in found if step.patient_key == patient_key]
+    if len(own) < len(found):
+        working.add(Note("alarm", "an appointment for this order names another patient", "ORC-2"))
+    return by_key(own)
+
+
+def absorb(step: Step, entry: Step, rules: MappingRules) -> Step:
+    """Return the order's step with the entry's start, place and status.
+
+    The entry's stations count unless the order named stations itself, other than those that the
+    site's rules give its modality.
+    """
+    stations, more = step.stations, place_of(entry.step_attributes)
+    if entry.stations and entry.modality == step.modality:
+        usual = stations_of(step.modality, (), "", rules)
+        if not stations or stations == tuple(station.ae_title for station in usual):
+            stations = entry.stations
+            name = entry.step_attributes.get("ScheduledStationName")
+            if name is not None:
+                more["ScheduledStationName"] = name
+    applies = judge(step.status, step.status_source, entry.status) is Verdict.APPLY
+    return msgspec.structs.replace(
+        step,
+        start=entry.start or step.start,
+        stations=stations,
+        step_attributes={**step.step_attributes, **more},
+        status=entry.status if applies else step.status,
+        status_source=entry.status_source if applies else step.status_source,
+        appointment=entry.appointment,
+    )
+
+
+def place_of(attributes: Attributes) -> Attributes:
+    """Return where and by whom, as an appointment tells it."""
+    return {keyword: attributes[keyword] for keyword in _PLACE if keyword in attributes}
+
+
+def call_off_waiting(working: Working, order: Order) -> None:
+    """Take off the worklist the entries that wait for an order that was called off."""
+    for entry in waiting(working, order.patient_key, order.placer, order.filler):
+        if has_begun(entry.status):
+            working.add(Note("alarm", "called off after it had begun; not applied", "ORC-1"))
+        elif entry.status is not StepStatus.CANCELLED or entry.status_source in REVIVABLE_SOURCES:
+            working.put_step(
+                msgspec.structs.replace(entry, status=StepStatus.CANCELLED, status_source="hl7"),
+                "cancelled",
+            )
