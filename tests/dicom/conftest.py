@@ -244,3 +244,7 @@ def connect() -> Iterator[Callable[..., Scu]]:
     for scu in made:
         if scu.association.is_established:
             scu.association.release()
+        # An association that was cut off while nobody was reading leaves its socket open.
+        connection = scu.association.dul.socket
+        if connection is not None and connection.socket is not None:
+            connection.socket.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,6 +80,7 @@ def ends_with(stream: PduStream) -> bytes | None:
         while True:
             kind, body = stream.receive(5, 5)
             if kind == pdu.ABORT:
+                stream.close()
                 return body
     except ConnectionLost:
         return None
@@ -222,6 +225,17 @@ def test_half_a_message_is_not_awaited(server: WorklistServer, events: Any) -> N
     stream = associated(server)
     stream.send(fragment(1, 3, C_FIND))
     assert ends_with(stream) is not None
+    assert events.await_one("closed")[-1] == "slow"
+
+
+def test_a_message_that_trickles_is_not_awaited(server: WorklistServer, events: Any) -> None:
+    stream = associated(server)
+    stream.send(fragment(1, 3, C_FIND))
+    trickle = threading.Event()
+    with suppress(ConnectionLost):
+        for _ in range(100):
+            stream.send(fragment(1, 0, b"\0"))
+            trickle.wait(0.05)
     assert events.await_one("closed")[-1] == "slow"
 
 

@@ -269,7 +269,8 @@ def test_what_can_be_read_of_a_broken_header_is_used(
 def test_any_beginning_gets_a_readable_answer_or_none(tail: bytes) -> None:
     for head in (tail, b"MSH" + tail, b"MSH|^~\\&|" + tail, tail + b"MSH|^~\\&|a"):
         answer = acknowledge_unreadable(head, now=NOW, control_id="A1", faults=[MISSING])
-        assert (answer is None) == (b"MSH" not in head)
+        if b"MSH" in head:
+            assert answer is not None
         if answer is not None:
             lines = answer.split(b"\r")
             assert lines[1].startswith(b"MSA")

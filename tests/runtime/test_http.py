@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -26,7 +27,12 @@ async def _slow(_: Request) -> Response:
     return PlainTextResponse("done")
 
 
-APP = Starlette(routes=[Route("/", _hello), Route("/slow", _slow)])
+async def _slowest(_: Request) -> Response:
+    await asyncio.sleep(1.3)
+    return PlainTextResponse("done")
+
+
+APP = Starlette(routes=[Route("/", _hello), Route("/slow", _slow), Route("/slowest", _slowest)])
 
 
 async def test_serves_on_the_port_it_returns_and_stops() -> None:
@@ -86,6 +92,28 @@ async def test_connections_are_bounded() -> None:
                 break
             await asyncio.sleep(0.02)
     assert answer.status_code == 200
+    await server.stop()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_a_connection_that_asks_nothing_is_closed(sent: bytes) -> None:
+    server = HttpServer(APP, idle_timeout=1)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    await writer.drain()
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    await server.stop()
+
+
+async def test_an_answer_may_take_longer_than_the_idle_timeout() -> None:
+    server = HttpServer(APP, idle_timeout=1)
+    port = await server.start("127.0.0.1", 0)
+    async with httpx.AsyncClient() as client:
+        for path in ("/slowest", "/"):
+            assert (await client.get(f"http://127.0.0.1:{port}{path}")).status_code == 200
     await server.stop()
 
 

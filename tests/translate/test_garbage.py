@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from time import process_time
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,3 +99,36 @@ def test_bodies_of_random_bytes(body: bytes, kind: str) -> None:
         read_all(message)
     except Hl7Error:
         assert faults
+
+
+MANY = 100_000
+PATIENT = "PID|1||1||DOE"
+ORDER = "ORC|NW|P1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("ADT^A08", "PID|1||" + "1~" * MANY + "||" + "A^B~" * MANY),
+        ("ADT^A08", PATIENT + "|" * 8 + "555~" * MANY),
+        ("ADT^A08", PATIENT + "\rPV1|1" + "|" * 14 + "B6~" * MANY),
+        ("ADT^A08", PATIENT + "\r" + "AL1|1||X\r" * MANY),
+        ("ADT^A40", "EVN|\r" + "PID|1||1\rMRG|2\r" * (MANY // 10)),
+        ("ORM^O01", f"{PATIENT}\r{ORDER}\rOBR|1|||X|||||||||" + "word " * MANY),
+        ("ORM^O01", f"{PATIENT}\r{ORDER}\rOBR|1|||X" + "|" * 27 + "R^r^L~" * MANY),
+        ("ORM^O01", f"{PATIENT}\r{ORDER}\rOBR|1|||X\rNTE|1||" + "~" * 10 * MANY),
+        ("ORM^O01", f"{PATIENT}\r{ORDER}\r" + "OBR|1|||X\r" * (MANY // 10)),
+        ("ORM^O01", f"{PATIENT}\r" + "ORC|??\r" * MANY),
+        ("OMI^O23", f"{PATIENT}\r{ORDER}\rOBR|1|||X\rIPC|" + "|" * 8 + "AE~" * MANY),
+        ("OMI^O23", f"{PATIENT}\r{ORDER}\rOBR|1|||X\rIPC" + "|" * 6 + "A^b^L~" * MANY),
+        ("SIU^S12", f"SCH|1\r{PATIENT}\r" + "RGS|1\rAIS|1|A|A\rAIG|1|A|x\r" * (MANY // 10)),
+    ],
+)
+def test_size_costs_time_in_proportion(kind: str, body: str) -> None:
+    message = Message(rf"MSH|^~\&|A|B|C|D|2023||{kind}|1|P|2.5.1{chr(13)}{body}".encode())
+    started = process_time()
+    faults = check(message, RULES)
+    read_all(message)
+    assert len(faults) <= 100
+    # A quadratic step takes minutes for any of these.
+    assert process_time() - started < 20

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.valuerep import PersonName
 
-from vitalbridge.dicom.attributes import Changes
 from vitalbridge.hl7 import XCN, XPN, Message
 from vitalbridge.translate.names import person_name, put_name
+
+if TYPE_CHECKING:
+    from vitalbridge.dicom.attributes import Changes
 
 
 def pn(text: str) -> str:
@@ -45,6 +49,7 @@ def pn(text: str) -> str:
         ("SMITH^JANE^^^^^M~DOE^JANE^^^^^L", "DOE^JANE"),
         ("DOE^JANE^^^^^L~SMITH^JANE^^^^^M", "DOE^JANE"),
         ("ALIAS^X^^^^^A~NICK^Y^^^^^N", "ALIAS^X"),
+        ("^^^^^^S~DOE^JOHN", "DOE^JOHN"),
     ],
 )
 def test_xpn_becomes_pn(xpn: str, expected: str) -> None:

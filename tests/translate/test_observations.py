@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitalbridge.dicom.attributes import Changes
 from vitalbridge.translate.observations import measured, put_observations
 from vitalbridge.translate.tables import KILOGRAMS, METRES
+
+if TYPE_CHECKING:
+    from vitalbridge.dicom.attributes import Changes
 
 
 @pytest.mark.parametrize(

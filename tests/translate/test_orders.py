@@ -147,6 +147,11 @@ def test_orc_12_before_obr_16(order: Any, rules: Any) -> None:
     assert one(built, rules).attributes["RequestingPhysician"] == "SMITH^ROBERT"
 
 
+def test_requester_without_an_orc(order: Any, rules: Any) -> None:
+    built = order(orc="", f16="2^JONES^ANN")
+    assert one(built, rules).attributes["RequestingPhysician"] == "JONES^ANN"
+
+
 def test_department_is_nowhere(order: Any, rules: Any) -> None:
     record = one(order("PV1|1|I|4W^101^A^CLINIC||||||"), rules)
     assert "InstitutionalDepartmentName" not in record.attributes
@@ -486,12 +491,15 @@ def test_prior_results_are_no_orders(message: Any, rules: Any) -> None:
         ("55&MARIE&CURIE&S&JR&DR", "MARIE^CURIE^S^DR^JR"),
         ("55^MARIE^CURIE", "MARIE^CURIE"),
         ("55&MARIE&CURIE^20231115", "MARIE^CURIE"),
+        ("55&&CURIE", None),
+        ("55^20231115", None),
         ('""', None),
     ],
 )
 def test_performer(order: Any, rules: Any, obr34: Any, expected: Any) -> None:
     attributes = one(order(f34=obr34), rules).steps[0].attributes
-    assert attributes["ScheduledPerformingPhysicianName"] == expected
+    assert attributes.get("ScheduledPerformingPhysicianName") == expected
+    assert ("ScheduledPerformingPhysicianName" in attributes) is (bool(expected) or obr34 == '""')
 
 
 def test_body_site(order: Any, rules: Any) -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitalbridge.dicom.attributes import Changes
 from vitalbridge.hl7 import NULL, Message
 from vitalbridge.translate.text import clean, clean_lines, coded_text, cut, put_text, wrapped
+
+if TYPE_CHECKING:
+    from vitalbridge.dicom.attributes import Changes
 
 
 @pytest.mark.parametrize(

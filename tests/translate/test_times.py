@@ -52,10 +52,17 @@ def test_what_is_no_time(text: str) -> None:
         in_zone(text, "UTC", BERLIN)
 
 
-@pytest.mark.parametrize("text", ["00010101000000+1400", "99991231235959-1200"])
-def test_a_time_outside_of_the_calendar(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "site"),
+    [
+        ("00010101000000+1400", "UTC"),
+        ("99991231235959-1200", "UTC"),
+        ("99991231235959+0000", SEOUL),
+    ],
+)
+def test_a_time_outside_of_the_calendar(text: str, site: str) -> None:
     with pytest.raises(InvalidDateTime):
-        in_zone(text, "UTC", "UTC")
+        in_zone(text, "UTC", site)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ REJECTING = frozenset({200, 201, 202, 203})
 OVERSIZE = Fault(207, "", "Message larger than the size limit")
 QUEUE_FULL = Fault(207, "", "Queue full")
 NOT_STORED = Fault(207, "", "Database error")
+WIDE_TEXT = Fault(103, "MSH^1^18", "UTF-16 and UTF-32 can't be carried by MLLP")
 DISK_RESERVE = Fault(207, "", "Disk reserve reached")
 
 
@@ -126,6 +127,8 @@ def faults_of(message: Message, rules: Rules, source: Source) -> list[Fault]:
     faults = header_faults(message, rules, source)
     if any(fault.code in REJECTING for fault in faults):
         return faults
+    if message.wide:
+        return [*faults, WIDE_TEXT]
     try:
         message.text  # noqa: B018 - decodes strictly
         faults += check(message, rules.mapping)

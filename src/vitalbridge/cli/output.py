@@ -18,6 +18,8 @@ def printable(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(map(printable, value))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {printable(part)}" for name, part in value.items()) + "}"
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
         for char in str(value)

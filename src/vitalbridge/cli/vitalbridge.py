@@ -17,6 +17,7 @@ from rich.console import Console
 from vitalbridge import __version__
 from vitalbridge.bridge.settings import ConfigurationError
 from vitalbridge.operations import laptop
+from vitalbridge.operations.certificates import CertificatesExist, make_development_certificates
 from vitalbridge.operations.demo.modalities import Worklist
 from vitalbridge.operations.demo.pacs import answering_pacs
 from vitalbridge.operations.demo.run import Options, demonstrate
@@ -99,6 +100,24 @@ def _parser() -> argparse.ArgumentParser:
     order.add_argument("--name", default="Doe^Jane", metavar="FAMILY^GIVEN")
     order.add_argument("--modality", choices=MODALITIES, default="CT")
     order.set_defaults(command=_order)
+
+    certs = commands.add_parser("certs", help="make certificates to try TLS with")
+    certs.add_argument(
+        "--dev",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where to write an authority, a server's and a client's certificate with their keys",
+    )
+    certs.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name or address of the server, beside localhost; may be repeated",
+    )
+    certs.add_argument("--replace", action="store_true", help="overwrite what is there")
+    certs.set_defaults(command=_certs)
     return parser
 
 
@@ -141,7 +160,7 @@ def _up(options: argparse.Namespace) -> int:
     output = options.data_dir / "bridge.err"
     with ExitStack() as stack:
         child = stack.enter_context(laptop.service(configuration, output))
-        if options.demo and settings.pacs.port == laptop.STAND_IN_PACS_PORT:
+        if options.demo and laptop.lacks_pacs(settings):
             _answer_for_pacs(stack, settings.pacs.port)
 
         async def session() -> int:
@@ -277,6 +296,20 @@ def _order(options: argparse.Namespace) -> int:
     except ValueError as error:
         return _complain(str(error))
     sys.stdout.buffer.write(order)
+    return 0
+
+
+def _certs(options: argparse.Namespace) -> int:
+    try:
+        paths = make_development_certificates(options.dev, options.host, replace=options.replace)
+    except CertificatesExist as error:
+        return _complain(f"{error} is there already; --replace overwrites it")
+    except ValueError as error:
+        return _complain(str(error))
+    except OSError as error:
+        return _complain(f"{options.dev} can't be written: {error.strerror or error}")
+    for path in paths:
+        print(path)
     return 0
 
 

@@ -8,6 +8,7 @@ and in time.
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -42,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True):
     """Bounds of one association, times in seconds.
 
     ``acse_timeout`` bounds its establishment, ``dimse_timeout`` the arrival of one message once it
-    has begun and the sending of an answer, ``network_timeout`` the silence between messages (0:
+    has begun, and the sending of an answer; ``network_timeout`` the silence between messages (0:
     none).
     """
 
@@ -110,7 +111,7 @@ class Association:
         self._command = bytearray()
         self._data_set = bytearray()
         self._current: tuple[int, Command] | None = None
-        self._partial = False
+        self._deadline: float | None = None
         self._waiting: deque[tuple[int, Command, bytes]] = deque()
         self._cancelled: set[int] = set()
         self.calling_ae = ""
@@ -212,12 +213,14 @@ class Association:
     def _next_request(self) -> tuple[int, Command, bytes]:
         limits = self._limits
         while not self._waiting:
-            idle = limits.dimse_timeout if self._partial else limits.network_timeout or None
+            idle = limits.network_timeout or None
+            if self._deadline is not None:
+                idle = max(self._deadline - monotonic(), 0)
             try:
                 kind, body = self._stream.receive(idle, limits.dimse_timeout)
                 self._take(kind, body)
             except (pdu.PduError, OSError, Woken) as error:
-                if isinstance(error, TooSlow) and not self._partial:
+                if isinstance(error, TooSlow) and self._deadline is None:
                     raise Ended("idle", _BY_USER) from error
                 raise _ended(error) from error
         return self._waiting.popleft()
@@ -242,7 +245,8 @@ class Association:
             raise pdu.PduError("message over two presentation contexts")
         if fragment.is_command == (self._current is not None):
             raise pdu.PduError("command and data set out of order")
-        self._partial = True
+        if self._deadline is None:
+            self._deadline = monotonic() + self._limits.dimse_timeout
         buffer = self._command if fragment.is_command else self._data_set
         buffer += fragment.data
         if len(self._command) > _MAX_COMMAND or len(self._data_set) > self._limits.max_data_set:
@@ -266,7 +270,7 @@ class Association:
         data_set = bytes(self._data_set)
         self._data_set.clear()
         self._current = None
-        self._partial = False
+        self._deadline = None
         if command.field == dimse.C_CANCEL_RQ:
             # One that comes after the last response means nothing (PS3.7 9.3.2.3).
             if len(self._cancelled) < _MAX_WAITING:

@@ -29,8 +29,29 @@ _LONG_LENGTH = frozenset(
 )
 _SHORT_LENGTH = frozenset(
     # fmt: off
-    ["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO",
-     "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"]
+    [
+        "AE",
+        "AS",
+        "AT",
+        "CS",
+        "DA",
+        "DS",
+        "DT",
+        "FL",
+        "FD",
+        "IS",
+        "LO",
+        "LT",
+        "PN",
+        "SH",
+        "SL",
+        "SS",
+        "ST",
+        "TM",
+        "UI",
+        "UL",
+        "US",
+    ]
     # fmt: on
 )
 NUMBERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}

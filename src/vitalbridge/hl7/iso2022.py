@@ -92,9 +92,7 @@ def _kanji_one_by_one(data: bytes) -> str:
 
 def _kanji_code(character: str) -> bytes | None:
     code = _euc_jp(character)
-    if len(code) == 2 and code[0] != 0x8E:
-        return code.translate(_TO_LOW)
-    return _vendor_codes().get(character)
+    return code.translate(_TO_LOW) if len(code) == 2 and code[0] != 0x8E else None
 
 
 def _supplementary_kanji(data: bytes) -> str:
@@ -191,7 +189,7 @@ KANJI: Final = CodedSet(b"\x1b$B", _kanji, _kanji_code)
 SUPPLEMENTARY_KANJI: Final = CodedSet(b"\x1b$(D", _supplementary_kanji, _supplementary_kanji_code)
 HANGUL: Final = CodedSet(b"\x1b$)C", _hangul, _hangul_code)
 
-# Name of table 0211 -> (set for G0, set for G1, further designations that it allows for G0).
+# Name of table 0211 -> (set for G0, set for G1).
 _SETS: Final[dict[str, tuple[CodedSet | None, CodedSet | None]]] = {
     "ASCII": (ASCII, None),
     "ISO IR14": (ROMAN, KATAKANA),
@@ -316,4 +314,7 @@ class Switching:
             code = coded.encode(character)
             if code is not None:
                 return slot, coded, code
+        vendor_code = _vendor_codes().get(character)
+        if vendor_code is not None and KANJI.designation in self._g0_sets:
+            return 0, KANJI, vendor_code
         raise Unassigned(offset)

@@ -134,16 +134,32 @@ def check_ports(settings: Settings) -> None:
     if worklist.enabled:
         wanted.append(("dicom.port", worklist.bind_address, worklist.port))
     for key, host, port in wanted:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((host, port))
-            except OSError as error:
-                raise StartFailed(
-                    f"port {port} ({key}) can't be used: {error.strerror or error}; is another"
-                    " bridge running, or change the key in the configuration"
-                ) from error
+        try:
+            _bind(host, port)
+        except OSError as error:
+            raise StartFailed(
+                f"port {port} ({key}) can't be used: {error.strerror or error}; is another"
+                " bridge running? Stop it, or change the key in the configuration"
+            ) from error
+
+
+def lacks_pacs(settings: Settings) -> bool:
+    """Return whether the configured PACS is this computer and its port has nobody."""
+    pacs = settings.pacs
+    if pacs.host not in ("localhost", "127.0.0.1") or pacs.port == settings.dicom.port:
+        return False
+    try:
+        _bind("127.0.0.1", pacs.port)
+    except OSError:
+        return False
+    return True
+
+
+def _bind(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind((host, port))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,13 +34,53 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1 that also bounds how long a request line and headers may take.
+
+    uvicorn bounds only the pause between two requests, so that connections that never ask anything
+    would use up all places.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._request_came()
+        super().connection_lost(exc)
+
+    def on_headers_complete(self) -> None:
+        self._request_came()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._expect_request()
+
+    def _expect_request(self) -> None:
+        self._request_came()
+        if not self.transport.is_closing():
+            self._deadline = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def _request_came(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
 class HttpServer:
     """One listening port that answers with an ASGI application."""
 
     def __init__(self, app: ASGIApp, *, max_connections: int = 100, idle_timeout: int = 30) -> None:
-        """Beyond ``max_connections`` answers are 503; idle connections end after the timeout."""
+        """Beyond ``max_connections`` answers are 503.
+
+        A connection without a complete request ends after ``idle_timeout`` seconds.
+        """
         self._config = uvicorn.Config(
             app,
+            http=_Protocol,
             lifespan="off",
             ws="none",
             log_config=None,

@@ -8,7 +8,7 @@ import msgspec
 
 from vitalbridge.hl7 import NULL, XCN, InvalidDateTime, Segment
 
-from .codes import primary_code, protocol_code
+from .codes import distinct_codes, primary_code, protocol_code
 from .custom import put_custom
 from .identifiers import order_number, procedure_id
 from .names import put_name
@@ -180,77 +180,90 @@ def _steps(
             break
         except InvalidDateTime:
             warnings.append(f"{segment.name}-{field}: no date and time, passed over")
-    services: list[tuple[Resources, Segment | None]] = [
-        (group, ais) for group in groups for ais in group.services
-    ]
-    timed = bool(services) and all(ais and ais.get(4) for _, ais in services)
+    services = [ais for group in groups for ais in group.services]
+    timed = bool(services) and all(ais.get(4) for ais in services)
     if creates and not common and not timed:
         warnings.append(NO_START)
         common, assumed = message_time(message, rules, source_timezone=source_timezone), True
     steps: dict[tuple[str, str], StepRecord] = {}
-    for group, ais in services or [(groups[0] if groups else Resources(), None)]:
-        step = _step(ais, creates, rules, warnings)
-        step.start, step.start_assumed = common, assumed
-        if ais is not None and (text := said(ais.get(4))):
-            try:
-                step.start, step.start_assumed = in_zone(text, source, site), False
-            except InvalidDateTime:
-                warnings.append("AIS-4: no date and time, passed over")
-        same = steps.get((step.modality, step.start))
-        if same is None:
-            _put_resources(step, group, groups, rules, warnings)
-            steps[step.modality, step.start] = step
-        else:
-            _add_protocols(same, step)
-    if rules.custom_fields:
-        for step in steps.values():
+    protocols: dict[tuple[str, str], list[Attributes]] = {}
+    general = _first([group.general for group in groups])
+    locations = _first([group.locations for group in groups])
+    personnel = _first([group.personnel for group in groups])
+    for group in groups or [Resources()]:
+        if services and not group.services:
+            continue
+        titles = _named_stations(group.general or general, rules)
+        place_and_person = _resources(
+            group.locations or locations, group.personnel or personnel, warnings
+        )
+        own: Sequence[Segment | None] = group.services or (None,)
+        for ais in own:
+            step, protocol = _step(ais, creates, rules, warnings)
+            step.start, step.start_assumed = common, assumed
+            if ais is not None and (text := said(ais.get(4))):
+                try:
+                    step.start, step.start_assumed = in_zone(text, source, site), False
+                except InvalidDateTime:
+                    warnings.append("AIS-4: no date and time, passed over")
+            key = (step.modality, step.start)
+            if protocol is not None:
+                protocols.setdefault(key, []).append(protocol)
+            if key in steps:
+                continue
+            steps[key] = step
+            stations = stations_of(step.modality, titles, "", rules)
+            step.stations = tuple([station.ae_title for station in stations])
+            put_stations(step.attributes, stations)
+            step.attributes.update(place_and_person)
+        if not services:
+            break
+    for key, step in steps.items():
+        if key in protocols:
+            step.attributes["ScheduledProtocolCodeSequence"] = distinct_codes(protocols[key])
+        if rules.custom_fields:
             put_custom(step.attributes, "step", rules, message, None, warnings)
     return tuple(steps.values())
 
 
+def _first(lists: Sequence[list[Segment]]) -> list[Segment]:
+    return next(filter(None, lists), [])
+
+
 def _step(
     ais: Segment | None, creates: bool, rules: MappingRules, warnings: list[str]
-) -> StepRecord:
-    """Return what a service says: protocol and modality, which AIS-3.3 never names."""
+) -> tuple[StepRecord, Attributes | None]:
+    """Return the step of a service and its protocol code; AIS-3.3 never names the modality."""
     changes: Changes = {}
     modality = ""
+    protocol: Attributes | None = None
     if ais is not None:
         modality = modality_of("", (ais.get(3), ais.get(3, 4)), rules)
         text = coded_text(ais, 3)
         if text != NULL:
             put_text(changes, "ScheduledProcedureStepDescription", text, LO, "AIS-3", [])
-        item = protocol_code(ais, 3, rules, [])
-        if item is not None:
-            changes["ScheduledProtocolCodeSequence"] = [item]
+        protocol = protocol_code(ais, 3, rules, [])
     unmapped = creates and not modality
     if unmapped:
         warnings.append("AIS-3: modality not resolved, OT assumed")
         modality = UNRESOLVED
-    return StepRecord("", "", modality, (), changes, unmapped)
+    return StepRecord("", "", modality, (), changes, unmapped), protocol
 
 
-def _put_resources(
-    step: StepRecord,
-    group: Resources,
-    groups: Sequence[Resources],
-    rules: MappingRules,
-    warnings: list[str],
-) -> None:
-    """Lay station, location and personnel into a step, of its own group or of any."""
-    general = group.general or [aig for other in groups for aig in other.general]
-    locations = group.locations or [ail for other in groups for ail in other.locations]
-    personnel = group.personnel or [aip for other in groups for aip in other.personnel]
-    stations = stations_of(step.modality, _named_stations(general, rules), "", rules)
-    step.stations = tuple([station.ae_title for station in stations])
-    put_stations(step.attributes, stations)
+def _resources(
+    locations: Sequence[Segment], personnel: Sequence[Segment], warnings: list[str]
+) -> Changes:
+    """Return location and personnel of a resource group as attributes of its steps."""
+    changes: Changes = {}
     for ail in locations:
         if text := place(ail, 3):
-            put_text(step.attributes, "ScheduledProcedureStepLocation", text, SH, "AIL-3", warnings)
+            put_text(changes, "ScheduledProcedureStepLocation", text, SH, "AIL-3", warnings)
             break
     for aip in personnel:
-        put_name(step.attributes, "ScheduledPerformingPhysicianName", aip, 3, XCN, warnings)
-        if "ScheduledPerformingPhysicianName" in step.attributes:
+        put_name(changes, "ScheduledPerformingPhysicianName", aip, 3, XCN, warnings)
+        if changes.get("ScheduledPerformingPhysicianName"):
             break
+    return changes
 
 
 def _named_stations(general: Sequence[Segment], rules: MappingRules) -> list[str]:
@@ -264,12 +277,3 @@ def _named_stations(general: Sequence[Segment], rules: MappingRules) -> list[str
         for station in stations
         if station.ae_title in names or (station.station_name and station.station_name in names)
     ]
-
-
-def _add_protocols(step: StepRecord, other: StepRecord) -> None:
-    protocols: list[Attributes] = []
-    for attributes in (step.attributes, other.attributes):
-        items = attributes.get("ScheduledProtocolCodeSequence") or []
-        protocols.extend(item for item in items if isinstance(item, dict))
-    if protocols:
-        step.attributes["ScheduledProtocolCodeSequence"] = protocols

@@ -26,6 +26,7 @@ from .mapping import DEFAULT_RULES
 from .orders import study_uid
 from .patients import merge_groups, retired_identifiers
 from .tables import CREATING, MERGE_TRIGGERS, ORDER_CONTENT, ORDER_CONTROL, UNLINK
+from .text import Line
 from .times import is_time, start_candidates
 from .uids import is_instance_uid
 
@@ -42,17 +43,18 @@ REQUIRED: Final = 101
 DATA_TYPE: Final = 102
 TABLE_VALUE: Final = 103
 DUPLICATE_KEY: Final = 205
+MOST_FAULTS: Final = 100
 
 _REGISTERING: Final = frozenset({"A01", "A04", "A05", "A08", "A28", "A31"})
 _NEW_APPOINTMENT: Final = "S12"
 
 
 def check(message: Message, rules: MappingRules = DEFAULT_RULES) -> list[Fault]:
-    """Return every fault for which a message must be answered AE; an empty list if it is good.
+    """Return the faults for which a message must be answered AE; an empty list if it is good.
 
     ADT, ORM, OMG, OMI, SIU, ORU and ACK are known; of another type only the text is decoded.
     Locations are written as ERR-2 (``OBR^1^4``); codes are of HL7 table 0357. Never raises on bad
-    input: text that can't be decoded is a fault too.
+    input: text that can't be decoded is a fault too. At most ``MOST_FAULTS`` are returned.
     """
     try:
         examine = _CHECKS.get(message.message_code)
@@ -64,7 +66,7 @@ def check(message: Message, rules: MappingRules = DEFAULT_RULES) -> list[Fault]:
     except Hl7Error as error:
         return [error.fault]
     # Several OBR may share an ORC and what is wrong with it.
-    return list(dict.fromkeys(faults)) if len(faults) > 1 else faults
+    return list(dict.fromkeys(faults))[:MOST_FAULTS] if len(faults) > 1 else faults
 
 
 def _missing(segment: Segment, field: int, what: str, faults: list[Fault]) -> None:
@@ -261,8 +263,8 @@ def _check_imaging(group: OrderGroup, refuse: bool, faults: list[Fault]) -> None
             _check_short(ipc.get(4), (ipc, 4, 1), SHORT_LIMIT, faults)
         faults.extend(
             Fault(DATA_TYPE, f"{ipc.location(9)}^{repetition}", "no AE title")
-            for repetition in range(1, ipc.count(9) + 1)
-            if not fits(ipc.get(9, 1, 1, repetition).strip(), SHORT_LIMIT)
+            for repetition, title in enumerate(ipc.read_all(Line, 9), 1)
+            if not fits(title.value.strip(), SHORT_LIMIT)
         )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitalbridge.hl7 import CWE
+
 from .text import LO, SH, clean, cut, said
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vitalbridge.dicom.attributes import Attributes
     from vitalbridge.hl7 import Segment
 
@@ -38,53 +42,62 @@ def code_item(
     }
 
 
-def primary_code(
-    segment: Segment, field: int, rules: MappingRules, warnings: list[str], repetition: int = 1
+def first_code(
+    code: CWE, rules: MappingRules, where: str, warnings: list[str]
 ) -> Attributes | None:
-    """Return components 1 to 3 of a CE as an item, else components 4 to 6."""
-    where = f"{segment.name}-{field}"
+    """Return components 1 to 3 of a coded value as an item, else components 4 to 6."""
     return code_item(
-        segment.get(field, 1, 1, repetition),
-        segment.get(field, 2, 1, repetition),
-        segment.get(field, 3, 1, repetition),
-        rules,
-        where,
-        warnings,
-    ) or code_item(
-        segment.get(field, 4, 1, repetition),
-        segment.get(field, 5, 1, repetition),
-        segment.get(field, 6, 1, repetition),
+        code.identifier, code.text, code.coding_system, rules, where, warnings
+    ) or _alternate(code, rules, where, warnings)
+
+
+def _alternate(
+    code: CWE, rules: MappingRules, where: str, warnings: list[str]
+) -> Attributes | None:
+    if not code.alternate_identifier:
+        return None
+    return code_item(
+        code.alternate_identifier,
+        code.alternate_text,
+        code.alternate_coding_system,
         rules,
         where,
         warnings,
     )
 
 
+def primary_code(
+    segment: Segment, field: int, rules: MappingRules, warnings: list[str]
+) -> Attributes | None:
+    """Return components 1 to 3 of a coded field as an item, else components 4 to 6."""
+    code = segment.read(CWE, field)
+    return None if code is None else first_code(code, rules, f"{segment.name}-{field}", warnings)
+
+
 def protocol_code(
     segment: Segment, field: int, rules: MappingRules, warnings: list[str]
 ) -> Attributes | None:
     """Return components 4 to 6 of OBR-4 as an item if present, else components 1 to 3."""
-    if segment.get(field, 4):
-        item = code_item(
-            segment.get(field, 4),
-            segment.get(field, 5),
-            segment.get(field, 6),
-            rules,
-            f"{segment.name}-{field}",
-            warnings,
-        )
-        if item is not None:
-            return item
-    return primary_code(segment, field, rules, warnings)
+    code = segment.read(CWE, field)
+    if code is None:
+        return None
+    where = f"{segment.name}-{field}"
+    return _alternate(code, rules, where, warnings) or first_code(code, rules, where, warnings)
 
 
 def codes(
     segment: Segment, field: int, rules: MappingRules, warnings: list[str]
 ) -> list[Attributes]:
     """Return all repetitions of a coded field as items."""
-    items = []
-    for repetition in range(1, segment.count(field) + 1):
-        item = primary_code(segment, field, rules, warnings, repetition)
-        if item is not None:
-            items.append(item)
-    return items
+    where = f"{segment.name}-{field}"
+    items = (first_code(code, rules, where, warnings) for code in segment.read_all(CWE, field))
+    return [item for item in items if item is not None]
+
+
+def distinct_codes(items: Iterable[Attributes]) -> list[Attributes]:
+    """Return the items of a code sequence, each code once."""
+    distinct: dict[tuple[object, object], Attributes] = {}
+    for item in items:
+        code = item.get("CodeValue") or item.get("LongCodeValue")
+        distinct.setdefault((code, item["CodingSchemeDesignator"]), item)
+    return list(distinct.values())

@@ -100,7 +100,7 @@ def order_number(first: Segment | None, second: Segment | None, field: int) -> t
             continue
         ei = segment.read(EI, field)
         if ei is not None and ei.canonical:
-            return ei.canonical, ei.entity
+            return ei.canonical, ei.entity.strip()
     return "", ""
 
 

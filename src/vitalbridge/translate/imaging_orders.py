@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from vitalbridge.hl7 import NULL
 
-from .codes import codes
+from .codes import codes, distinct_codes
 from .records import StepRecord
 from .stations import put_stations, stations_of
 from .steps import step_modality
-from .text import SH, coded_text, put_text, said
+from .text import SH, Line, coded_text, put_text, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,7 +66,8 @@ def _step(
     put_text(changes, "ScheduledProcedureStepLocation", _location(segments), SH, "IPC-8", warnings)
     protocols: list[Attributes] = []
     for ipc in segments:
-        protocols.extend(item for item in codes(ipc, 6, rules, warnings) if item not in protocols)
+        protocols.extend(codes(ipc, 6, rules, warnings))
+    protocols = distinct_codes(protocols)
     if protocols:
         changes["ScheduledProtocolCodeSequence"] = protocols
         meaning = protocols[0]["CodeMeaning"]
@@ -99,6 +100,6 @@ def _location(segments: Sequence[Segment]) -> str:
 
 def _ae_titles(segments: Sequence[Segment]) -> Iterator[str]:
     for segment in segments:
-        for repetition in range(1, segment.count(9) + 1):
-            if title := said(segment.get(9, 1, 1, repetition)).strip():
+        for repetition in segment.read_all(Line, 9):
+            if title := said(repetition.value).strip():
                 yield title

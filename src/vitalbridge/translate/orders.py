@@ -7,9 +7,10 @@ cannot be found out, the message's own time for a missing start).
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from vitalbridge.hl7 import NULL, XCN
+from vitalbridge.hl7 import CWE, NULL, XCN
 
 from .codes import codes, primary_code
 from .custom import put_custom
@@ -28,7 +29,20 @@ from .observations import put_observations
 from .records import OrderRecord, StepRecord
 from .steps import order_step
 from .tables import CREATING
-from .text import LO, LT, clean, clean_lines, coded_text, cut, put_text, said, wrapped
+from .text import (
+    LO,
+    LT,
+    Line,
+    clean,
+    clean_lines,
+    coded_text,
+    cut,
+    cwe_text,
+    put_text,
+    put_values,
+    said,
+    wrapped,
+)
 from .times import first_instant
 from .uids import is_instance_uid
 
@@ -61,10 +75,10 @@ def orders_from(
     pv1 = message.segment("PV1")
     if len(groups) == 1:
         return [_order(message, groups[0], False, pv1, rules, source_timezone)]
-    orcs = [id(group.orc) for group in groups]
+    uses = Counter(id(group.orc) for group in groups)
     return [
-        _order(message, group, orcs.count(orc) > 1, pv1, rules, source_timezone)
-        for group, orc in zip(groups, orcs, strict=True)
+        _order(message, group, uses[id(group.orc)] > 1, pv1, rules, source_timezone)
+        for group in groups
     ]
 
 
@@ -127,7 +141,7 @@ def _order(
     named_procedure, _ = given_procedure_id(group)
     requested_procedure_id = procedure_id(
         _short(named_procedure, "RequestedProcedureID", generated),
-        (obr.get(3) if obr is not None else "") or filler_number,
+        (said(obr.get(3)).strip() if obr is not None else "") or filler_number,
         accession,
         placer_number,
     )
@@ -211,8 +225,8 @@ def _put_circumstances(changes: Changes, obr: Segment, warnings: list[str]) -> N
     if text := obr.get(13):
         if text == NULL:
             changes["MedicalAlerts"] = None
-        elif alerts := wrapped(clean(text), LO):
-            changes["MedicalAlerts"] = alerts[0] if len(alerts) == 1 else alerts
+        else:
+            put_values(changes, "MedicalAlerts", wrapped(clean(text), LO), "OBR-13", warnings)
 
 
 def _put_reason(changes: Changes, obr: Segment, rules: MappingRules, warnings: list[str]) -> None:
@@ -220,8 +234,8 @@ def _put_reason(changes: Changes, obr: Segment, rules: MappingRules, warnings: l
         changes["ReasonForTheRequestedProcedure"] = None
         changes["ReasonForRequestedProcedureCodeSequence"] = None
         return
-    texts = (said(coded_text(obr, 31, repetition)) for repetition in range(1, obr.count(31) + 1))
-    text = "; ".join(dict.fromkeys(clean(text) for text in texts if text))
+    texts = (clean(cwe_text(code)) for code in obr.read_all(CWE, 31))
+    text = "; ".join(dict.fromkeys(text for text in texts if text))
     put_text(changes, "ReasonForTheRequestedProcedure", text, LO, "OBR-31", warnings)
     items = codes(obr, 31, rules, warnings)
     if items:
@@ -280,11 +294,7 @@ def put_visit(
 
 
 def _put_notes(changes: Changes, notes: Sequence[Segment], warnings: list[str]) -> None:
-    lines = [
-        said(note.get(3, 1, 1, repetition))
-        for note in notes
-        for repetition in range(1, note.count(3) + 1)
-    ]
+    lines = [said(line.value) for note in notes for line in note.read_all(Line, 3)]
     text = clean_lines("\n".join(lines)).strip()
     if text:
         changes["RequestedProcedureComments"] = cut(text, LT, "NTE-3", warnings)

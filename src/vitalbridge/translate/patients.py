@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vitalbridge.hl7 import NULL, XAD, XPN, XTN, DateTime, InvalidDateTime
+from vitalbridge.hl7 import CWE, NULL, XAD, XPN, XTN, DateTime, InvalidDateTime
 
 from .custom import put_custom
 from .identifiers import patient_identifiers
@@ -12,7 +12,7 @@ from .names import put_name
 from .observations import put_observations
 from .records import PatientIdentifier, PatientRecord
 from .tables import MERGE_TRIGGERS, PREGNANCY, UNLINK
-from .text import LO, SH, clean, coded_text, put_text, said, wrapped
+from .text import LO, SH, clean, coded_text, put_text, put_values, said, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def _patient(
     if pv1 is not None:
         _put_visit(changes, pv1, warnings)
     if allergies:
-        _put_allergies(changes, allergies)
+        _put_allergies(changes, allergies, warnings)
     if observations:
         put_observations(changes, observations, warnings)
     if rules.custom_fields:
@@ -213,10 +213,9 @@ def _put_telephones(changes: Changes, pid: Segment, warnings: list[str]) -> None
             number = number.translate(_PHONE_NOISE)
         if len(number) > SH:
             warnings.append("PID-13: number too long, left out")  # cut it would be another number
-        elif number and number not in numbers:
+        elif number:
             numbers.append(number)
-    if numbers:
-        changes["PatientTelephoneNumbers"] = numbers[0] if len(numbers) == 1 else numbers
+    put_values(changes, "PatientTelephoneNumbers", numbers, "PID-13", warnings)
 
 
 def _put_visit(changes: Changes, pv1: Segment, warnings: list[str]) -> None:
@@ -233,8 +232,8 @@ def _put_visit(changes: Changes, pv1: Segment, warnings: list[str]) -> None:
         if status == NULL:
             changes["PregnancyStatus"] = None
         else:
-            for repetition in range(1, pv1.count(15) + 1):
-                if pregnancy := PREGNANCY.get(pv1.get(15, 1, 1, repetition)):
+            for code in pv1.read_all(CWE, 15):
+                if pregnancy := PREGNANCY.get(code.identifier):
                     changes["PregnancyStatus"] = pregnancy
     if pv1.field(16):
         put_text(
@@ -256,7 +255,7 @@ def place(segment: Segment, field: int) -> str:
     return "-".join(part for part in parts if part) or said(segment.get(field, 9))
 
 
-def _put_allergies(changes: Changes, allergies: Sequence[Segment]) -> None:
+def _put_allergies(changes: Changes, allergies: Sequence[Segment], warnings: list[str]) -> None:
     values: list[str] = []
     deleted = False
     for al1 in allergies:
@@ -264,8 +263,7 @@ def _put_allergies(changes: Changes, allergies: Sequence[Segment]) -> None:
         if text == NULL:
             deleted = True
         elif text:
-            values.extend(value for value in wrapped(clean(text), LO) if value not in values)
-    if values:
-        changes["Allergies"] = values[0] if len(values) == 1 else values
-    elif deleted:
+            values.extend(wrapped(clean(text), LO))
+    if deleted and not values:
         changes["Allergies"] = None
+    put_values(changes, "Allergies", values, "AL1-3", warnings)

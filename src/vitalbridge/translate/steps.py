@@ -115,8 +115,6 @@ def _put_performer(changes: Changes, obr: Segment, warnings: list[str]) -> None:
     if not family:
         if not obr.get(34, 2)[:1].isdigit():  # NDL-2 would be a time
             put_name(changes, keyword, obr, 34, XCN, warnings)
-        elif obr.field(34) == NULL:
-            changes[keyword] = None
         return
     parts = [obr.get(34, 1, part) for part in (2, 3, 4, 6, 5)]
     name = written_name(parts, "OBR-34", warnings)

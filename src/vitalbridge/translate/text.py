@@ -8,14 +8,22 @@ representation is cut and a warning says where; identifiers never pass through h
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
 
 from vitalbridge.hl7 import NULL
+from vitalbridge.hl7.delimiters import STANDARD, Delimiters
+from vitalbridge.hl7.escapes import unescape
 
 if TYPE_CHECKING:
-    from vitalbridge.dicom.attributes import Changes
-    from vitalbridge.hl7 import Segment
+    from collections.abc import Iterable
 
+    from vitalbridge.dicom.attributes import Changes
+    from vitalbridge.hl7 import CWE, Segment
+    from vitalbridge.hl7.charsets import Charset
+
+MOST_VALUES: Final = 250
 SH: Final = 16
 LO: Final = 64
 LT: Final = 10240
@@ -54,36 +62,71 @@ def wrapped(text: str, limit: int) -> list[str]:
     For attributes of several values whose text must not be lost (alerts, allergies).
     """
     values = []
-    while len(text) > limit:
-        end = text.rfind(" ", 1, limit + 1)
-        if end < 1:
-            end = limit
-        values.append(text[:end].rstrip())
-        text = text[end:].lstrip()
-    if text:
-        values.append(text)
-    return values
+    start, length = 0, len(text)
+    while length - start > limit:
+        end = text.rfind(" ", start + 1, start + limit + 1)
+        if end < 0:
+            end = start + limit
+        values.append(text[start:end].strip())
+        start = end + 1 if text[end] == " " else end
+    values.append(text[start:].strip())
+    return [value for value in values if value]
 
 
-def coded_text(segment: Segment, field: int, repetition: int = 1) -> str:
-    """Return what a CE or CWE says to a reader: its text, else the identifier, else the original.
+def put_values(
+    changes: Changes, keyword: str, values: Iterable[str], where: str, warnings: list[str]
+) -> None:
+    """Lay texts into an attribute of several values, each once; one alone is no list.
+
+    More than ``MOST_VALUES`` would not fit the 64 KiB of a value field: the rest adds a warning.
+    """
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > MOST_VALUES:
+        warnings.append(f"{where}: more than {MOST_VALUES} values, the rest left out")
+        del distinct[MOST_VALUES:]
+    if distinct:
+        changes[keyword] = distinct[0] if len(distinct) == 1 else distinct
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One repetition of a plain text field (ST, TX, FT), unescaped."""
+
+    value: str
+
+    @classmethod
+    def parse(
+        cls, text: str, delimiters: Delimiters = STANDARD, charset: Charset | None = None, /
+    ) -> Self:
+        """Read the escaped text of one repetition; component delimiters in it are text."""
+        return cls(unescape(text, delimiters, charset))
+
+
+def coded_text(segment: Segment, field: int) -> str:
+    """Return what a CE or CWE says to a reader: its text, else the identifier, else another text.
 
     Returns ``""`` when it is empty and NULL when it is ``""``.
     """
     return (
-        _said(segment.get(field, 2, 1, repetition))
-        or segment.get(field, 1, 1, repetition)
-        or _said(segment.get(field, 5, 1, repetition))
-        or _said(segment.get(field, 9, 1, repetition))
+        said(segment.get(field, 2))
+        or segment.get(field)
+        or said(segment.get(field, 5))
+        or said(segment.get(field, 9))
+    )
+
+
+def cwe_text(code: CWE) -> str:
+    """Return what a coded value says to a reader, as ``coded_text`` does; nothing for NULL."""
+    return (
+        said(code.text)
+        or said(code.identifier)
+        or said(code.alternate_text)
+        or said(code.original_text)
     )
 
 
 def said(text: str) -> str:
     """Return ``text``, or an empty string for the HL7 null, which says nothing inside a value."""
     return "" if text == NULL else text
-
-
-_said = said
 
 
 def put_text(

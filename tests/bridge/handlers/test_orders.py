@@ -498,7 +498,7 @@ def test_generated_step_ids_are_short_stable_and_unique(world: World) -> None:
     assert all(0 < len(one) <= 16 for one in ids)
     world.orm_of(world.group("XO", start="20240106") + obr)
     assert [step.step_id for step in world.steps()] == ids
-    assert len(generated_step_id(2**63 - 1, 34)) <= 16
+    assert len(generated_step_id(10**14 - 1, 998)) <= 16
 
 
 def test_an_order_may_have_several_steps(world: World) -> None:
@@ -517,6 +517,17 @@ def test_a_change_withdraws_the_steps_that_it_no_longer_names(world: World) -> N
     # A withdrawn step comes back when it is named again.
     world.omi("XO", ipc=["S1", "S2"])
     assert [step.step_id for step in world.visible()] == ["S1", "S2"]
+
+
+def test_an_unnamed_step_among_named_ones_means_the_order(world: World) -> None:
+    world.omi("NW", ipc=["S1", "S2"])
+    result = world.orm("XO", code="CTCHEST^CT thorax^L")
+    assert "warning" in result.notes
+    assert [step.step_id for step in world.visible()] == ["S1", "S2"]
+    descriptions = {
+        step.order_attributes["RequestedProcedureDescription"] for step in world.steps()
+    }
+    assert descriptions == {"CT thorax"}
 
 
 def test_a_step_that_has_begun_is_not_withdrawn(world: World) -> None:

@@ -140,11 +140,13 @@ class Recorder(WriterEvents):
         self.settled: list[Committed] = []
         self.done: list[Handled] = []
         self.failures: list[Exception] = []
+        self.groups: list[int] = []
         self._news = threading.Condition()
 
     def committed(self, results: list[Committed]) -> None:
         with self._news:
             self.settled += results
+            self.groups.append(len(results))
             self._news.notify_all()
 
     def handled(self, results: list[Handled]) -> None:
@@ -218,11 +220,10 @@ class Store:
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query on the writer's thread."""
-        if self.writer.is_alive():
-            return self.writer.call(lambda w: w.state.execute(sql, tuple(values)).fetchall()).result(
-                SECONDS
-            )
-        return self.connection.execute(sql, tuple(values)).fetchall()
+        if not self.writer.is_alive():
+            return self.connection.execute(sql, tuple(values)).fetchall()
+        call = self.writer.call(lambda w: w.state.execute(sql, tuple(values)).fetchall())
+        return call.result(SECONDS)
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """The one value of a query."""

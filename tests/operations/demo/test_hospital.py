@@ -6,8 +6,7 @@ from itertools import islice
 
 import pytest
 
-from vitalbridge.hl7.errors import Hl7Error
-from vitalbridge.hl7.message import Message
+from vitalbridge.hl7 import Hl7Error, Message
 from vitalbridge.operations.demo.catalogue import MODALITY_ALIASES, PROCEDURES, STATIONS
 from vitalbridge.operations.demo.garbage import BREAKAGES, END, START
 from vitalbridge.operations.demo.hospital import BROKEN_LANE, Hospital, base36

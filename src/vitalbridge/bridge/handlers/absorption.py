@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vitalbridge.bridge.handlers.status import REVIVABLE_SOURCES, Verdict, has_begun, judge
+from vitalbridge.bridge.handlers.status import (
+    CALLED_OFF,
+    REVIVABLE_SOURCES,
+    Verdict,
+    has_begun,
+    judge,
+)
 from vitalbridge.bridge.model import Note, Order, Step, StepStatus
 from vitalbridge.translate.stations import stations_of
 
@@ -39,8 +45,9 @@ def waiting(working: Working, patient_key: int, placer: str, filler: str) -> lis
 def absorb(step: Step, entry: Step, rules: MappingRules) -> Step:
     """Return the order's step with the entry's start, place and status.
 
-    The entry's stations count unless the order named stations itself, other than those that the
-    site's rules give its modality.
+    An entry that was called off together with a tombstone says nothing about the order that took
+    the tombstone's place. The entry's stations count unless the order named stations itself, other
+    than those that the site's rules give its modality.
     """
     stations, more = step.stations, place_of(entry.step_attributes)
     if entry.stations and entry.modality == step.modality:
@@ -50,7 +57,9 @@ def absorb(step: Step, entry: Step, rules: MappingRules) -> Step:
             name = entry.step_attributes.get("ScheduledStationName")
             if name is not None:
                 more["ScheduledStationName"] = name
-    applies = judge(step.status, step.status_source, entry.status) is Verdict.APPLY
+    applies = judge(step.status, step.status_source, entry.status) is Verdict.APPLY and not (
+        entry.status in CALLED_OFF and entry.status_source == "hl7"
+    )
     return msgspec.structs.replace(
         step,
         start=entry.start or step.start,
@@ -69,7 +78,12 @@ def place_of(attributes: Attributes) -> Attributes:
 
 def call_off_waiting(working: Working, order: Order) -> None:
     """Take off the worklist the entries that wait for an order that was called off."""
-    for entry in waiting(working, order.patient_key, order.placer, order.filler):
+    call_off(working, waiting(working, order.patient_key, order.placer, order.filler))
+
+
+def call_off(working: Working, entries: Iterable[Step]) -> None:
+    """Cancel for good those entries that have not begun; alarm about the others."""
+    for entry in entries:
         if has_begun(entry.status):
             working.add(Note("alarm", "called off after it had begun; not applied", "ORC-1"))
         elif entry.status is not StepStatus.CANCELLED or entry.status_source in REVIVABLE_SOURCES:

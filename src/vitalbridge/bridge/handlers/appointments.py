@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from vitalbridge.bridge.handlers.absorption import absorb, by_key, place_of
+from vitalbridge.bridge.handlers.absorption import absorb, by_key, call_off, place_of
 from vitalbridge.bridge.handlers.identity import note_warnings, present
 from vitalbridge.bridge.handlers.recency import is_newer, is_stale, remember
-from vitalbridge.bridge.handlers.scene import Scene, scene_of
+from vitalbridge.bridge.handlers.scene import Scene, assumed_start, scene_of
 from vitalbridge.bridge.handlers.status import (
     CALLED_OFF,
     FINAL,
@@ -29,7 +29,7 @@ from vitalbridge.bridge.handlers.steps import (
 from vitalbridge.bridge.handlers.studies import generated_study_uid
 from vitalbridge.bridge.model import Note, Order, Step, StepStatus, Unprocessable
 from vitalbridge.dicom.attributes import changed
-from vitalbridge.translate import appointment_from, event_time, message_time
+from vitalbridge.translate import appointment_from, event_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,8 +95,10 @@ def apply_appointment(message: Message, context: HandlerContext, working: Workin
         bool(message.segments("AIG")),
         bool(message.segments("AIL")),
     )
-    if order_key:
-        _move(scene, told, order, steps, entries)
+    if order is not None and order.status in CALLED_OFF:
+        _keep_off(scene, told, steps, entries)
+    elif steps:
+        _move(scene, told, steps, entries)
     else:
         _put_entries(scene, told, entries)
 
@@ -116,18 +118,34 @@ def _order_named(working: Working, record: AppointmentRecord) -> Order | None:
     )
 
 
-def _move(
-    scene: Scene, told: _Told, order: Order | None, steps: Sequence[Step], entries: Sequence[Step]
-) -> None:
+def _keep_off(scene: Scene, told: _Told, steps: Sequence[Step], entries: Sequence[Step]) -> None:
+    """Bind the appointment to an order that was called off.
+
+    Later messages about it, which may not name the order, must not show it either.
+    """
+    working = scene.working
+    working.add(Note("no_effect", "the order of this appointment was called off", "SCH-26"))
+    for step in steps:
+        if not step.appointment:
+            bound = msgspec.structs.replace(step, appointment=told.record.appointment)
+            working.put_step(bound, "updated")
+    if not steps and entries:
+        call_off(working, entries)
+    for entry in entries if steps else ():
+        working.remove_step(entry.key)
+    if not steps and not entries:
+        off = _entry(scene, told, told.record.steps[0], "")
+        off.status, off.status_source = StepStatus.CANCELLED, "hl7"
+        working.put_step(off, "cancelled")
+
+
+def _move(scene: Scene, told: _Told, steps: Sequence[Step], entries: Sequence[Step]) -> None:
     """Give the order's steps the start, place and status of the appointment."""
     working = scene.working
-    for entry in entries:
-        working.remove_step(entry.key)
-    if order is not None and order.status in CALLED_OFF:
-        working.add(Note("no_effect", "the order of this appointment was called off", "SCH-26"))
-        return
     if scene.disputed:
         return
+    for entry in entries:
+        working.remove_step(entry.key)
     records = told.record.steps
     effects = len(working.effects)
     for index, step in enumerate(steps):
@@ -252,8 +270,7 @@ def _entry(scene: Scene, told: _Told, one: StepRecord, study_uid: str) -> Step:
         or generated_study_uid(context.rules, scene.patient, key, record.appointment),
         status=told.status,
         held=scene.disputed,
-        start=one.start
-        or message_time(scene.message, context.rules, source_timezone=context.source_timezone),
+        start=one.start or assumed_start(scene),
         modality=one.modality or UNRESOLVED_MODALITY,
         stations=one.stations,
         order_attributes=present(record.attributes),

@@ -123,6 +123,9 @@ def _merge_within(
     link = working.merged_into(record.identifiers[0])
     if link is None:
         working.add(Note("no_effect", "both numbers name one patient already"))
+        before = working.merged_into(retired)
+        if before is not None:
+            remember(working, context, f"identity:{before[0]}", time)
         describe(working, context, patient, record, time)
         return
     if working.is_alias(retired):
@@ -153,6 +156,10 @@ def unlink_patients(message: Message, context: HandlerContext, working: Working)
     links = [link for link in map(working.merged_into, (one, other)) if link is not None]
     if holder is None or other_holder is None or holder.key != other_holder.key or not links:
         working.add(Note("no_effect", "the two patients are not linked"))
+        # An older merge of the two that comes late must not link them.
+        for patient in (holder, other_holder):
+            if patient is not None:
+                remember(working, context, f"identity:{patient.key}", time)
         return
     if len(links) > 1:
         # Which of the two was merged into the other, if either, is not told apart any more.
@@ -220,6 +227,7 @@ def _changed_before(
     """Handle a change of a number that names nobody: made before, or of somebody unheard of."""
     if holder is not None:
         working.add(Note("no_effect", "the old number names nobody"))
+        remember(working, context, f"identity:{holder.key}", time)
         describe(working, context, holder, record, time)
         return
     created = create_patient(working, record, provisional=False)

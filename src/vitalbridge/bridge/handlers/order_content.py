@@ -11,6 +11,7 @@ from vitalbridge.bridge.handlers.identity import present
 from vitalbridge.bridge.handlers.order_control import Action
 from vitalbridge.bridge.handlers.order_plan import Plan, content_of
 from vitalbridge.bridge.handlers.recency import remember
+from vitalbridge.bridge.handlers.scene import Scene, assumed_start
 from vitalbridge.bridge.handlers.status import FINAL, Verdict, has_begun, judge
 from vitalbridge.bridge.handlers.steps import (
     Wanted,
@@ -19,6 +20,7 @@ from vitalbridge.bridge.handlers.steps import (
     put_if_changed,
     revised,
     wanted_steps,
+    with_order_attributes,
     withdraw,
 )
 from vitalbridge.bridge.handlers.studies import (
@@ -28,12 +30,10 @@ from vitalbridge.bridge.handlers.studies import (
 )
 from vitalbridge.bridge.model import Note, Order, Step, StepStatus
 from vitalbridge.dicom.attributes import changed
-from vitalbridge.translate import message_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vitalbridge.bridge.handlers.scene import Scene
     from vitalbridge.translate.records import OrderRecord
 
 
@@ -65,10 +65,7 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
     uids = {(order.accession, order.requested_procedure_id): order.study_uid}
     for index, wanted in enumerate(wanted_steps(plan.records)):
         step = _new_step(scene, order, wanted, uids, order.status)
-        if entries:
-            entry = entries[min(index, len(entries) - 1)]
-            step = absorb(step, entry, scene.context.rules)
-        working.put_step(step, "created")
+        working.put_step(_absorbed(scene, step, entries, index), "created")
     for entry in entries:
         working.remove_step(entry.key)
     _share(scene, plan, order.key)
@@ -103,16 +100,8 @@ def change_order(scene: Scene, plan: Plan, order: Order) -> None:
         _change_steps(scene, plan, order, updated, known, wanted)
     else:
         for step in known:
-            _put_revised(
-                scene,
-                order,
-                updated,
-                step,
-                msgspec.structs.replace(
-                    step, order_attributes=changed(step.order_attributes, first.attributes)
-                ),
-                plan.wanted,
-            )
+            revision = with_order_attributes(step, first)
+            _put_revised(scene, order, updated, step, revision, plan.wanted)
     _share(scene, plan, order.key)
 
 
@@ -144,13 +133,22 @@ def _change_steps(
     status = after.status
     if known and status not in FINAL:
         status = plan.wanted or StepStatus.SCHEDULED
-    for meant in matched.new:
-        working.put_step(_new_step(scene, after, meant, uids, status), "created")
-    if all(meant.step.step_id for meant in matched.new):
+    entries = () if known else waiting(working, after.patient_key, after.placer, after.filler)
+    for index, meant in enumerate(matched.new):
+        new = _new_step(scene, after, meant, uids, status)
+        working.put_step(_absorbed(scene, new, entries, index), "created")
+    for entry in entries:
+        working.remove_step(entry.key)
+    if not matched.vague and all(meant.step.step_id for meant in matched.new):
         withdraw(working, matched.left_over)
         return
+    if matched.vague:
+        working.add(Note("warning", "a step without an id among steps that have one", "OBR-20"))
     for step in matched.left_over:
-        _put_revised(scene, before, after, step, step, None)
+        revision = step
+        for meant in matched.vague:
+            revision = with_order_attributes(revision, meant.record)
+        _put_revised(scene, before, after, step, revision, plan.wanted)
 
 
 def _put_revised(
@@ -186,12 +184,18 @@ def _new_step(
     uids[procedure] = uid
     start = told.start
     if not start:
-        context = scene.context
-        start = message_time(scene.message, context.rules, source_timezone=context.source_timezone)
+        start = assumed_start(scene)
         scene.working.add(Note("warning", "no scheduled start in the message, MSH-7 assumed"))
     if not told.modality:
         scene.working.add(Note("warning", "modality not resolved, OT assumed"))
     return new_step(scene.working, order, wanted, uid, status, start)
+
+
+def _absorbed(scene: Scene, step: Step, entries: Sequence[Step], index: int) -> Step:
+    """Return the step with what the entry at its place settled; the last one serves the rest."""
+    if not entries:
+        return step
+    return absorb(step, entries[min(index, len(entries) - 1)], scene.context.rules)
 
 
 def _study_uid(scene: Scene, record: OrderRecord, key: int, entries: Sequence[Step]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
 
 from vitalbridge.bridge.handlers.identity import agree, note_warnings, patient_of
 from vitalbridge.bridge.model import Note, Patient
-from vitalbridge.translate import patient_from
+from vitalbridge.translate import message_time, patient_from
 
 if TYPE_CHECKING:
     from vitalbridge.bridge.handlers.context import HandlerContext
@@ -25,6 +26,15 @@ class Scene(NamedTuple):
     working: Working
     patient: Patient
     disputed: bool
+
+
+def assumed_start(scene: Scene) -> str:
+    """Return the start of a step that no message gives one: MSH-7, else now, in the site's zone."""
+    context = scene.context
+    told = message_time(scene.message, context.rules, source_timezone=context.source_timezone)
+    if told:
+        return told
+    return scene.working.now.astimezone(ZoneInfo(context.rules.timezone)).strftime("%Y%m%d%H%M%S")
 
 
 def scene_of(message: Message, context: HandlerContext, working: Working) -> Scene:

@@ -63,17 +63,18 @@ def wanted_steps(records: Sequence[OrderRecord]) -> list[Wanted]:
 
 
 def generated_step_id(key: int, position: int) -> str:
-    """Return the id of an unnamed step: of the order's key, so unique, stable and 16 characters.
+    """Return the id of an unnamed step, made of the order's key, so unique and always the same.
 
-    ``S`` and the key in base 36, with ``-2``, ``-3`` for further steps of the order.
+    ``PB-`` and the key in base 36, with ``-2``, ``-3`` for further steps of the order: at most the
+    16 characters of SH for keys below 10**14 and a thousand steps. No sender's own ids look so.
     """
-    base = f"S{_in_base36(key)}"
+    base = f"PB-{_in_base36(key)}"
     return base if position == 0 else f"{base}-{_in_base36(position + 1)}"
 
 
 def appointment_step_id(key: int) -> str:
     """Return the id of a step that an appointment announced, from the step's own key."""
-    return f"A{_in_base36(key)}"
+    return f"PA-{_in_base36(key)}"
 
 
 def _in_base36(number: int) -> str:
@@ -115,10 +116,14 @@ def new_step(
 
 
 class Matched(NamedTuple):
-    """Which known step is meant by which wanted one, and what is left on both sides."""
+    """Which known step is meant by which wanted one, and what is left on both sides.
+
+    ``vague``: unnamed steps of an order whose steps have names. They mean the order, no new step.
+    """
 
     pairs: list[tuple[Step, Wanted]]
     new: list[Wanted]
+    vague: list[Wanted]
     left_over: list[Step]
 
 
@@ -148,7 +153,11 @@ def match(order: Order, known: Sequence[Step], wanted: Sequence[Wanted]) -> Matc
         pair(same)
     if len(open_) == len(rest) == 1 and not open_[0].step.step_id:
         pairs.append((rest.pop(), open_.pop()))
-    return Matched(pairs, open_, rest)
+    vague: list[Wanted] = []
+    if open_ and any(not is_generated(step, order.key) for step in known):
+        vague = [one for one in open_ if not one.step.step_id]
+        open_ = [one for one in open_ if one.step.step_id]
+    return Matched(pairs, open_, vague, rest)
 
 
 if TYPE_CHECKING:
@@ -211,6 +220,13 @@ def revised(
         modality_unmapped=step.modality_unmapped if keeps_modality else told.modality_unmapped,
         order_attributes=changed(step.order_attributes, record.attributes),
         step_attributes=changed(step.step_attributes, told.attributes),
+    )
+
+
+def with_order_attributes(step: Step, record: OrderRecord) -> Step:
+    """Return the step with what the record says of the order as a whole."""
+    return msgspec.structs.replace(
+        step, order_attributes=changed(step.order_attributes, record.attributes)
     )
 
 

@@ -32,12 +32,16 @@ if TYPE_CHECKING:
 SCHEMA_REVISION = "0001"
 PAGE_CACHE_KIB = 65536
 READER_CACHE_KIB = 8192
+BUSY_MILLISECONDS = 5000
+CHECKPOINT_BUSY_MILLISECONDS = 100
+"""How long a checkpoint waits for readers: meanwhile nothing is acknowledged."""
 
 
 def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
     """Open the one connection that writes: WAL, every commit synced, no automatic checkpoint.
 
-    ``vfs`` names a file system layer registered with SQLite, if not the default.
+    Not even closing it moves the log, for whoever does that has to note it beside the database
+    first. ``vfs`` names a file system layer registered with SQLite, if not the default.
     """
     connection = apsw.Connection(
         str(path),
@@ -45,7 +49,8 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
         vfs=vfs,
         statementcachesize=200,
     )
-    connection.set_busy_timeout(5000)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -170,15 +175,17 @@ class Database:
         try:
             if not path.exists() or path.stat().st_size == 0:
                 create(path)
-            with contextlib.closing(connect(path, self._vfs)) as connection:
-                revision = schema_revision(connection)
+            connection = connect(path, self._vfs)
+            revision = schema_revision(connection)
             if revision is not None and revision > SCHEMA_REVISION:
+                connection.close()
                 raise StoreError(
                     f"{path}: its schema {revision} is newer than this program's {SCHEMA_REVISION}"
                 )
             if revision != SCHEMA_REVISION:
-                migrate(path)
-            connection = connect(path, self._vfs)
+                connection.close()
+                self._migrate()
+                connection = connect(path, self._vfs)
             noted = read_generation(path)
             row = connection.execute("SELECT n, commits FROM generation WHERE id = 1").get
         except apsw.Error as error:
@@ -190,6 +197,15 @@ class Database:
         self._main = main_file_generation(path) or (row[0], row[1])
         self.checkpoint(connection)
         return connection
+
+    def _migrate(self) -> None:
+        """Migrate under a generation that has begun: the migration moves the log, too."""
+        main = main_file_generation(self.path)
+        if main is not None:
+            noted = read_generation(self.path)
+            n = max(main[0], noted.n if noted else 0) + 1
+            write_generation(self.path, Generation(n, False, 0, *main))
+        migrate(self.path)
 
     def checkpoint(self, connection: apsw.Connection | None = None) -> bool:
         """Move the log into the main file under a new generation; False if a reader holds it up.
@@ -205,10 +221,13 @@ class Database:
         self._finished = False
         connection.execute("UPDATE generation SET n = ?, commits = commits + 1 WHERE id = 1", (n,))
         commits = connection.execute("SELECT commits FROM generation WHERE id = 1").get
+        connection.set_busy_timeout(CHECKPOINT_BUSY_MILLISECONDS)
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.BusyError:
             return False
+        finally:
+            connection.set_busy_timeout(BUSY_MILLISECONDS)
         if self.wal_size() > 0:
             return False
         write_generation(self.path, Generation(n, True, commits, previous[0], previous[1]))
@@ -226,7 +245,11 @@ class Database:
     def close(self) -> None:
         """Checkpoint, close and free the lock; afterwards the one file is complete."""
         try:
-            self.checkpoint()
-            self.connection.close()
+            try:
+                if self.checkpoint():
+                    # The log is empty: now closing may remove it.
+                    self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+            finally:
+                self.connection.close()
         finally:
             self.lock.release()

@@ -146,7 +146,10 @@ def judge_wal(database: Path) -> WalVerdict:
     if noted.finished:
         same = found == (noted.n, noted.commits)
     else:
-        same = found[0] == noted.n or found == (noted.previous, noted.previous_commits)
+        # A reader may have held the checkpoint up half-way: later commits of the same generation.
+        same = found[0] == noted.n or (
+            found[0] == noted.previous and found[1] >= noted.previous_commits
+        )
     return WalVerdict.OWN if same else WalVerdict.FOREIGN
 
 

@@ -134,12 +134,12 @@ class Journal:
         judged afresh.
         """
         oldest = arrival.received_at - self.duplicate_window
-        for code, answer, sender, received_at, kept in self.execute(
-            "SELECT ack_code, ack, sender, received_at, digest FROM inbound"
-            " WHERE control_id = ? AND state <> 3",
-            (arrival.control_id,),
+        for code, answer, sender, received_at in self.execute(
+            "SELECT ack_code, ack, sender, received_at FROM inbound"
+            " WHERE control_id = ? AND digest = ? AND state <> 3",
+            (arrival.control_id, arrival.digest),
         ):
-            if kept == arrival.digest and sender == arrival.sender and received_at >= oldest:
+            if sender == arrival.sender and received_at >= oldest:
                 return code, answer or b""
         return None
 
@@ -183,6 +183,10 @@ class Journal:
     def append_chunk(self, body_id: int, n: int, part: bytes | memoryview) -> None:
         """Write one chunk of a long body."""
         self.execute("INSERT INTO inbound_chunk VALUES (?, ?, ?)", (body_id, n, part))
+
+    def drop_body(self, body_id: int) -> None:
+        """Delete the chunks of a long body."""
+        self.execute("DELETE FROM inbound_chunk WHERE body_id = ?", (body_id,))
 
     def drop_unfinished_bodies(self) -> int:
         """Delete chunks whose journal row never came (the process died in between)."""

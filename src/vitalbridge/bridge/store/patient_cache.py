@@ -64,8 +64,11 @@ class PatientCache:
         self._entries.move_to_end(key)
 
     def name(self, identifier: tuple[str, str], key: int) -> None:
-        """Remember that the identifier names the cached patient."""
-        if key in self._entries and self._keys.get(identifier) != key:
+        """Remember that the identifier names that patient, if it is cached, and nobody else."""
+        if self._keys.get(identifier) == key:
+            return
+        self._keys.pop(identifier, None)
+        if key in self._entries:
             self._keys[identifier] = key
             self._names_of.setdefault(key, []).append(identifier)
 

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitalbridge.bridge.store.journal import microseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from vitalbridge.bridge.store.writer import Writer
 
 ROWS_AT_ONCE = 500
 VACUUM_PAGES = 256
+NOT_DUE_IN_A_ROW = 1000
+"""Messages come in the order of their time, but for a clock that was set: so many that are too
+young mean that all the rest is."""
+
+
+def due(execute: Any, table: str, before: int) -> Iterator[int]:
+    """Yield sequence numbers in ``table`` of settled messages that arrived before that time.
+
+    Oldest first, a bounded number; the newest message of all is never among them.
+    """
+    newest = execute("SELECT max(seq) FROM inbound").get or 0
+    young = found = 0
+    for seq, received_at in execute(
+        f"SELECT t.seq, i.received_at FROM {table} t CROSS JOIN inbound i ON i.seq = t.seq"
+        " WHERE i.state IN (1, 3) AND t.seq < ? ORDER BY t.seq",
+        (newest,),
+    ):
+        if received_at < before:
+            yield seq
+            found += 1
+        else:
+            young += 1
+        if found == ROWS_AT_ONCE or young == NOT_DUE_IN_A_ROW:
+            return
+
+
+def drop_text(writer: Writer, seq: int) -> None:
+    """Delete the text of a message, whichever way it is kept."""
+    execute = writer.state.execute
+    execute("DELETE FROM inbound_body WHERE seq = ?", (seq,))
+    body_id = execute("DELETE FROM chunked_body WHERE seq = ? RETURNING body_id", (seq,)).get
+    if body_id is not None:
+        writer.journal.drop_body(body_id)
 
 
 def purge(writer: Writer, keep_bodies: timedelta, keep_metadata: timedelta) -> int:
@@ -24,28 +58,17 @@ def purge(writer: Writer, keep_bodies: timedelta, keep_metadata: timedelta) -> i
     """
     execute = writer.state.execute
     now = microseconds()
+    bodies_before = now - int(keep_bodies.total_seconds() * 1e6)
+    rows_before = now - int(keep_metadata.total_seconds() * 1e6)
     gone = 0
-    for seq, chunked in execute(
-        "SELECT i.seq, c.body_id FROM inbound i LEFT JOIN inbound_body b ON b.seq = i.seq"
-        " LEFT JOIN chunked_body c ON c.seq = i.seq"
-        " WHERE i.seq IN (SELECT seq FROM inbound_body UNION ALL SELECT seq FROM chunked_body)"
-        " AND i.received_at < ? AND i.state IN (1, 3) ORDER BY i.seq LIMIT ?",
-        (now - int(keep_bodies.total_seconds() * 1e6), ROWS_AT_ONCE),
-    ).fetchall():
-        if chunked is None:
-            execute("DELETE FROM inbound_body WHERE seq = ?", (seq,))
-        else:
-            execute("DELETE FROM inbound_chunk WHERE body_id = ?", (chunked,))
-            execute("DELETE FROM chunked_body WHERE seq = ?", (seq,))
+    for table in ("inbound_body", "chunked_body"):
+        for seq in list(due(execute, table, bodies_before)):
+            drop_text(writer, seq)
+            gone += 1
+    for seq in list(due(execute, "inbound", rows_before)):
+        drop_text(writer, seq)
+        execute("DELETE FROM inbound WHERE seq = ?", (seq,))
         gone += 1
-    gone += len(
-        execute(
-            "DELETE FROM inbound WHERE seq IN (SELECT seq FROM inbound WHERE received_at < ?"
-            " AND state IN (1, 3) ORDER BY seq LIMIT ?)"
-            " AND seq < (SELECT max(seq) FROM inbound) RETURNING seq",
-            (now - int(keep_metadata.total_seconds() * 1e6), ROWS_AT_ONCE),
-        ).fetchall()
-    )
     if gone:
         execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
     return gone

@@ -66,7 +66,7 @@ inbound = Table(
         sqlite_where=text("state IN (0, 4)"),
         postgresql_where=text("state IN (0, 4)"),
     ),
-    Index("inbound_control_id", "control_id"),
+    Index("inbound_control_id", "control_id", "digest"),
     Index(
         "inbound_dead",
         "seq",

@@ -73,7 +73,8 @@ def plan(query: WorklistQuery, oldest_start: str) -> tuple[str, list[Any]]:
         )
         values += [query.name_prefix, query.name_prefix + LAST]
         led = True
-    start_from = max(query.start_from, oldest_start)
+    # Without its zeros at the end, so that a start given to the day or hour only is found too.
+    start_from = max(query.start_from, oldest_start).rstrip("0")
     if query.stations and not led:
         bounds = "station = ? AND start >= ?" + (" AND start <= ?" if query.start_to else "")
         parts = []

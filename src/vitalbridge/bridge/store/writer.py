@@ -7,6 +7,7 @@ the one that made it durable, so that its acknowledgement never waits for its ha
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -53,6 +54,10 @@ MOST_IN_MEMORY = 4000
 LOADED_AT_ONCE = 500
 CHECKPOINT_PAGES = 8192
 CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_RETRY_SECONDS = 1.0
+
+UNAVAILABLE = (apsw.FullError, apsw.IOError, apsw.BusyError)
+"""Errors that are no message's fault."""
 
 
 class Committed(NamedTuple):
@@ -129,6 +134,7 @@ class Writer(threading.Thread):
         self._stopping = False
         self._wal_pages = 0
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
+        self._checkpoint_not_before = 0.0
         database.connection.set_wal_hook(self._note_wal)
 
     # -- from other threads ---------------------------------------------------------------------
@@ -357,7 +363,6 @@ class Writer(threading.Thread):
     def _load(self) -> None:
         """Bring the oldest pending messages from the disk into memory."""
         rows = self.journal.pending_rows(LOADED_AT_ONCE)
-        self._more_on_disk = len(rows) == LOADED_AT_ONCE
         for seq, sender, control_id, message_type, trace_id, received_at in rows:
             raw = self.journal.body(seq)
             try:
@@ -370,6 +375,7 @@ class Writer(threading.Thread):
             self._pending.append(
                 Pending(seq, message, sender, control_id, message_type, trace_id, received_at)
             )
+        self._more_on_disk = len(rows) == LOADED_AT_ONCE
 
     def _lose(self, seq: int, reason: str) -> None:
         """Put a message that can't even be read again among the dead letters."""
@@ -404,27 +410,34 @@ class Writer(threading.Thread):
             fresh: list[Pending] = []
             try:
                 self._alone(partial(self._journal_one, arrival, committed, fresh))
-            except apsw.Error as error:
+            except Exception as error:
                 self.last_error = type(error).__name__
                 committed = [Committed(arrival, "failed", b"")]
                 fresh = []
             self._settle(committed, fresh, [])
         for _ in range(min(handling, len(self._pending))):
             one = self._pending.popleft()
-            handled: list[Handled] = []
             try:
-                self._alone(partial(self._handle_into, handled, one))
-            except (apsw.FullError, apsw.IOError, apsw.BusyError) as error:
-                # Not the message's fault: it stays where it is until the disk takes it.
+                handled = self._handle_alone(one)
+            except UNAVAILABLE as error:
+                # The message stays where it is until the disk takes it.
                 self.last_error = type(error).__name__
                 self._pending.appendleft(one)
                 time.sleep(0.1)
                 return
-            except Exception as error:
-                reason = Outcome(code=207, reason=f"Database error: {type(error).__name__}")
-                handled = []
-                self._alone(partial(self._bury_into, handled, one, reason))
             self._settle([], [], handled)
+
+    def _handle_alone(self, pending: Pending) -> list[Handled]:
+        handled: list[Handled] = []
+        try:
+            self._alone(partial(self._handle_into, handled, pending))
+        except UNAVAILABLE:
+            raise
+        except Exception as error:
+            reason = Outcome(code=207, reason=f"Database error: {type(error).__name__}")
+            handled.clear()
+            self._alone(partial(self._bury_into, handled, pending, reason))
+        return handled
 
     def _handle_into(self, handled: list[Handled], pending: Pending) -> None:
         handled.append(self._handle(pending))
@@ -485,9 +498,12 @@ class Writer(threading.Thread):
 
         try:
             self._alone(step)
-        except apsw.Error as error:
+        except Exception as error:
             self.last_error = type(error).__name__
             self.events.failed(error)
+            # What can't be removed now goes at the next start.
+            with contextlib.suppress(*UNAVAILABLE):
+                self._alone(partial(self.journal.drop_body, body.body_id))
             committed = [Committed(arrival, "failed", b"")]
             fresh = []
         if not committed:
@@ -518,14 +534,17 @@ class Writer(threading.Thread):
 
     def _maybe_checkpoint(self) -> None:
         now = time.monotonic()
-        if self._wal_pages < CHECKPOINT_PAGES and not (
-            self._wal_pages and now >= self._checkpoint_due
+        if now < self._checkpoint_not_before or (
+            self._wal_pages < CHECKPOINT_PAGES
+            and not (self._wal_pages and now >= self._checkpoint_due)
         ):
             return
         self._checkpoint_due = now + CHECKPOINT_SECONDS
+        self._checkpoint_not_before = now + CHECKPOINT_RETRY_SECONDS
         try:
             if self.database.checkpoint():
                 self._wal_pages = 0
+                self._checkpoint_not_before = 0.0
         except (apsw.Error, OSError) as error:
             self.last_error = type(error).__name__
             self.events.failed(error)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _FIXED_LINES = 20  # everything but the newest worklist lines
 _ROWS = (
-    ("patients (ADT)", "ADT"),
-    ("orders (ORM)", "ORM"),
-    ("orders (OMG)", "OMG"),
-    ("imaging orders (OMI)", "OMI"),
-    ("appointments (SIU)", "SIU"),
+    ("ADT patients", "ADT"),
+    ("ORM orders", "ORM"),
+    ("OMG orders", "OMG"),
+    ("OMI orders", "OMI"),
+    ("SIU bookings", "SIU"),
 )
 _STATUS_STYLES = {"healthy": "green", "degraded": "yellow", "unhealthy": "red", "no answer": "red"}
 
@@ -174,7 +174,7 @@ def _stations(view: View) -> RenderableType:
     slowest = max(station.seconds for station in view.stations)
     problems = [station.problem for station in view.stations if station.problem]
     footer = Text(
-        problems[0] if problems else f"missing {_missing(view)}, slowest query {_ms(slowest)}",
+        problems[0] if problems else f"missing {_missing(view)}, slowest query {_ms(slowest)} ms",
         style="red" if problems or _missing(view) else "dim",
         no_wrap=True,
         overflow="ellipsis",
@@ -184,21 +184,18 @@ def _stations(view: View) -> RenderableType:
 
 def _speed(view: View) -> tuple[Text, Text]:
     tally = view.tally
-    first = Text.assemble(
-        f" {view.rate:,.1f} messages/s   acknowledged {_figures(tally.latencies)}",
-        no_wrap=True,
-    )
+    first = Text(f" {view.rate:,.1f}/s  ACK {_figures(tally.latencies)}", no_wrap=True)
     if view.to_worklist is not None:
-        first.append(f"   on worklist {_figures(view.to_worklist)}")
+        first.append(f"  order to worklist {_figures(view.to_worklist)}")
     second = Text(
         f" broken {tally.broken}, repeated {tally.repeats}, reconnected {tally.reconnects},"
-        f" unexpected answers ",
+        " unexpected answers ",
         style="dim",
         no_wrap=True,
     )
     second.append(str(tally.surprises), style="red" if tally.surprises else "")
     if view.queue_depth is not None:
-        second.append(f", waiting in the queue {view.queue_depth:.0f}")
+        second.append(f", queue {view.queue_depth:.0f}")
     return first, second
 
 
@@ -209,7 +206,12 @@ def _newest(entries: Sequence[Entry], lines: int) -> RenderableType:
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for entry in list(entries)[:lines]:
-        table.add_row(_moment(entry.start), entry.accession, _name(entry.patient), _what(entry))
+        table.add_row(
+            _moment(entry.start),
+            entry.accession,
+            _name(entry.patient),
+            f"{entry.modality} {entry.procedure}",
+        )
     return table
 
 
@@ -221,10 +223,6 @@ def _tips(tips: Sequence[tuple[str, Sequence[str]]]) -> RenderableType:
         for i, command in enumerate(commands):
             table.add_row(label if i == 0 else "", Text(command, style="cyan"))
     return table
-
-
-def _what(entry: Entry) -> str:
-    return f"{entry.modality} {entry.procedure} @ {entry.station}"
 
 
 def _name(name: str) -> str:
@@ -249,13 +247,14 @@ def _clock(seconds: float) -> str:
 
 def _ms(seconds: float) -> str:
     millis = seconds * 1000
-    return f"{millis:.1f} ms" if millis < 100 else f"{millis:,.0f} ms"
+    return f"{millis:.1f}" if millis < 100 else f"{millis:,.0f}"
 
 
 def _figures(latencies: Latencies, percents: Sequence[int] = (50, 95)) -> str:
     if not latencies.count:
         return "-"
-    return ", ".join(f"P{percent} {_ms(latencies.percentile(percent))}" for percent in percents)
+    parts = [f"P{percent} {_ms(latencies.percentile(percent))}" for percent in percents]
+    return f"{' '.join(parts)} ms"
 
 
 def _entries(stations: Sequence[StationView]) -> int:

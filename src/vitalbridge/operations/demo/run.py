@@ -84,7 +84,7 @@ async def _run(
 
     def view() -> View:
         return View(
-            title=f"Vitalbridge demo, seed {options.seed}, to {options.target}",
+            title=f"Vitalbridge demo to {options.target}",
             elapsed=time.monotonic() - began,
             rate=speed.of(tally.total_sent),
             tally=tally,
@@ -117,8 +117,13 @@ async def _run(
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait(
-            (sending, stopping), timeout=options.duration, return_when=asyncio.FIRST_COMPLETED
+            (sending, stopping, *background),
+            timeout=options.duration,
+            return_when=asyncio.FIRST_COMPLETED,
         )
+        for shown in background:
+            if shown.done():
+                shown.result()
         stop.set()
         if not sending.done():
             await asyncio.wait((sending,), timeout=_DRAIN)

@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._lost = asyncio.Event()
+        self._draining = False
         self._idle.set()
         self._room.set()
 
@@ -99,6 +100,8 @@ class Connection(asyncio.Protocol):
                 await self._open()
                 delay = 0.1
             except OSError:
+                if self._draining:
+                    self._give_up()
                 delay = min(delay * 2, 2.0)
             else:
                 await self._watch()
@@ -142,8 +145,19 @@ class Connection(asyncio.Protocol):
         self._write()
 
     async def drained(self) -> None:
-        """Return when everything offered is answered or given up."""
+        """Return when everything offered is answered or given up.
+
+        While it waits, nothing is held for a target that can't be reached any more.
+        """
+        self._draining = True
         await self._idle.wait()
+
+    def _give_up(self) -> None:
+        for waiting in self._queue:
+            if waiting.attempts:
+                self._tally.note_silence(waiting.sending)
+        self._queue.clear()
+        self._set_idle()
 
     def _write(self) -> None:
         transport = self._transport

@@ -92,7 +92,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
     )
-    op.create_index("inbound_control_id", "inbound", ["control_id"], unique=False)
+    op.create_index("inbound_control_id", "inbound", ["control_id", "digest"], unique=False)
     op.create_index(
         "inbound_dead",
         "inbound",

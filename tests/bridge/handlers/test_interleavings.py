@@ -1,0 +1,207 @@
+"""Whatever comes in whatever order: what must never happen to an order or a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+World = Any
+Op = tuple[Any, ...]
+
+RANK = {
+    "SCHEDULED": 0,
+    "ARRIVED": 1,
+    "READY": 2,
+    "STARTED": 3,
+    "DEPARTED": 4,
+    "COMPLETED": 5,
+    "CANCELLED": 5,
+    "DISCONTINUED": 5,
+}
+CALLED_OFF = {"CANCELLED", "DISCONTINUED"}
+TIMES = [f"2024010{day}120000" for day in range(1, 6)]
+
+placers = st.sampled_from(["P1", "P2"])
+starts = st.sampled_from(["20240105", "20240106", ""])
+orders = st.tuples(
+    st.just("orm"),
+    st.sampled_from(
+        ("NW", "NW", "RO", "XO", "XX", "SC", "CA", "OC", "RP", "DC", "OD", "HD", "OH", "RL", "OE"),
+    ),
+    placers,
+    st.sampled_from(["", "SC", "IP", "CM", "CA", "DC", "HD"]),
+    starts,
+    st.sampled_from(["", "1.2.3"]),
+)
+imaging = st.tuples(
+    st.just("omi"),
+    st.sampled_from(["NW", "XO"]),
+    placers,
+    st.lists(st.sampled_from(["S1", "S2", "S3"]), min_size=1, max_size=3, unique=True),
+    starts,
+)
+appointments = st.tuples(
+    st.just("siu"),
+    st.sampled_from(["S12", "S13", "S14", "S15", "S26"]),
+    st.sampled_from(["AP1", "AP2"]),
+    st.sampled_from(["", "P1", "P2"]),
+    st.sampled_from(["Booked", "Arrived", "Started", "Complete", "Noshow"]),
+    starts,
+)
+# Each order with an appointment of its own, which not every message says.
+own_appointments = appointments.map(
+    lambda op: (*op[:3], op[3] and op[2].replace("AP", "P"), *op[4:])
+)
+merges = st.tuples(
+    st.just("adt"),
+    st.sampled_from(["A08", "A40", "A40"]),
+    st.permutations(["100", "200", "300"]),
+)
+anything = st.one_of(orders, orders, imaging, appointments, merges)
+mpps = st.tuples(st.just("mpps"), placers, st.sampled_from(["STARTED", "COMPLETED"]))
+
+
+def play(world: World, op: Op, time: str) -> Any:
+    match op:
+        case ("orm", control, placer, status, start, zds):
+            return world.orm(control, placer, status=status, start=start, zds=zds, time=time)
+        case ("omi", control, placer, ipc, start):
+            return world.omi(control, placer, ipc=ipc, start=start, time=time)
+        case ("siu", event, number, placer, status, start):
+            return world.siu(event, number, time, placer=placer, status=status, start=start)
+        case ("adt", "A08", numbers):
+            return world.adt("A08", time, person=world.pid(numbers[0]))
+        case ("adt", event, numbers):
+            return world.adt(event, time, person=world.pid(numbers[0]), mrg=numbers[1])
+        case ("mpps", placer, status):
+            if any(order.placer == f"{placer}^HIS" for order in world.orders()):
+                begin_open_steps(world, placer, status)
+            return None
+        case _:
+            raise AssertionError(op)
+
+
+def begin_open_steps(world: World, placer: str, status: str) -> None:
+    """Do what a modality may do: begin, or finish, what is on its worklist."""
+    if all(step.status in {"SCHEDULED", "ARRIVED"} for step in world.steps(placer)):
+        world.set_by_mpps(placer, status)
+
+
+def image(world: World) -> Any:
+    """Return all that can be seen of patients, orders and steps."""
+    return (
+        [world.patient(number) for number in ("100", "200", "300")],
+        sorted(world.orders(), key=lambda order: order.key),
+        world.steps(),
+    )
+
+
+def check_worklist(world: World) -> None:
+    orders = {order.key: order for order in world.orders()}
+    for step in world.visible():
+        if step.order_key:
+            order = orders[step.order_key]
+            assert not order.tombstone
+            assert not order.held
+            assert not order.disputed
+            assert order.status not in CALLED_OFF
+            assert step.patient_key == order.patient_key
+        assert len(step.step_id) <= 16
+        assert step.study_uid
+        assert step.modality
+        assert step.start
+    of_orders = [step for step in world.steps() if step.order_key]
+    names = [(s.order_key, s.requested_procedure_id, s.step_id) for s in of_orders]
+    assert len(names) == len(set(names))
+
+
+def check_forward(before: dict[int, Any], world: World) -> None:
+    now = {step.key: step for step in world.steps()}
+    for key, old in before.items():
+        if key not in now:
+            assert old.order_key == 0
+            continue
+        new = now[key]
+        assert new.order_key == old.order_key
+        if old.status in CALLED_OFF and old.status_source in {"omitted", "appointment"}:
+            continue
+        if old.status in {"COMPLETED", *CALLED_OFF}:
+            assert new.status == old.status
+        assert RANK[new.status] >= RANK[old.status]
+        if old.status_source == "mpps" and RANK[old.status] >= 3:
+            assert (new.status, new.status_source) == (old.status, "mpps")
+        if RANK[old.status] >= 3 and old.status not in CALLED_OFF:
+            assert new.status != "CANCELLED"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    ops=st.lists(
+        st.tuples(st.one_of(anything, anything, mpps), st.sampled_from(["", *TIMES])), max_size=12
+    )
+)
+def test_nothing_goes_back_nor_gets_lost_nor_shows_what_was_called_off(
+    new_world: Callable[[], World], ops: list[tuple[Op, str]]
+) -> None:
+    world = new_world()
+    for op, time in ops:
+        before = {step.key: step for step in world.steps()}
+        orders = {order.key: order for order in world.orders()}
+        play(world, op, time)
+        check_forward(before, world)
+        check_worklist(world)
+        now = {order.key: order for order in world.orders()}
+        assert orders.keys() <= now.keys()
+        for key, order in orders.items():
+            if order.status in CALLED_OFF and not order.tombstone:
+                assert now[key].status == order.status
+            if order.study_uid and RANK[order.status] >= 3:
+                assert now[key].study_uid == order.study_uid
+
+
+@settings(max_examples=100, deadline=None)
+@given(ops=st.lists(anything, max_size=10), minutes=st.permutations(range(10, 20)))
+def test_replaying_messages_with_times_changes_nothing(
+    new_world: Callable[[], World], ops: list[Op], minutes: list[int]
+) -> None:
+    world = new_world()
+    for op, minute in zip(ops, minutes, strict=False):
+        play(world, op, f"2024010112{minute}00")
+    once = image(world)
+    for op, minute in zip(ops, minutes, strict=False):
+        play(world, op, f"2024010112{minute}00")
+    assert image(world) == once
+
+
+@settings(max_examples=100, deadline=None)
+@given(ops=st.lists(st.one_of(orders, imaging, own_appointments), max_size=10))
+def test_replaying_messages_without_times_ends_where_it_was(
+    new_world: Callable[[], World], ops: list[Op]
+) -> None:
+    world = new_world()
+    for op in ops:
+        play(world, op, "")
+    once = image(world)
+    for op in ops:
+        play(world, op, "")
+    assert image(world) == once
+
+
+@settings(max_examples=100, deadline=None)
+@given(op=anything, times=st.integers(1, 3), before=st.lists(anything, max_size=4))
+def test_one_message_again_and_again_changes_nothing(
+    new_world: Callable[[], World], op: Op, times: int, before: list[Op]
+) -> None:
+    world = new_world()
+    for one in before:
+        play(world, one, "")
+    play(world, op, "")
+    once = image(world)
+    for _ in range(times):
+        play(world, op, "")
+    assert image(world) == once
