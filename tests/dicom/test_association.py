@@ -170,6 +170,16 @@ def test_requests_that_are_rejected(
     assert tuple(body[1:]) == expected
 
 
+def test_a_title_that_forges_log_lines(server: WorklistServer, events: Any) -> None:
+    stream = connected(server)
+    request = pdu.AssociateRequest("A", "X\n\x1b[2JFORGED", REQUEST.contexts)
+    stream.send(pdu.write_associate_request(request))
+    assert stream.receive(5, 5)[0] == pdu.ASSOCIATE_AC
+    stream.close()
+    events.await_one("closed")
+    assert events.named("closed")[-1][0] == "X..[2JFORGED"
+
+
 def test_an_unknown_protocol_version_is_rejected(server: WorklistServer) -> None:
     data = bytearray(pdu.write_associate_request(REQUEST))
     data[6:8] = b"\0\2"

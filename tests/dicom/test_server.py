@@ -170,7 +170,7 @@ def test_what_is_wrong_with_an_identifier_is_told(
 ) -> None:
     scu = connect(serve(list_source([])))
     keys = dataset(ScheduledProcedureStepSequence=[{"ScheduledProcedureStepStartDate": "TODAY"}])
-    ((status, identifier),) = scu.association.send_c_find(keys, ModalityWorklistInformationFind)
+    ((status, identifier),) = scu.responses(keys)
     assert identifier is None
     assert status.Status == 0xA900
     assert status.OffendingElement == 0x00400002
@@ -213,9 +213,7 @@ def test_more_than_the_limit_is_no_success(
 ) -> None:
     server = serve(list_source([make_item(n) for n in range(5)]), max_results=3)
     scu = connect(server)
-    results = list(
-        scu.association.send_c_find(dataset(PatientID=""), ModalityWorklistInformationFind)
-    )
+    results = list(scu.responses(dataset(PatientID="")))
     assert [status.Status for status, _ in results] == [0xFF00] * 3 + [0xA700]
     assert results[-1][0].ErrorComment == "More than 3 matches, narrow the query"
     server = serve(list_source([make_item(n) for n in range(3)]), max_results=3)
@@ -244,9 +242,7 @@ def test_cancel(
 ) -> None:
     source = EndlessSource(make_item())
     scu = connect(serve(source))
-    responses = scu.association.send_c_find(
-        dataset(PatientID=""), ModalityWorklistInformationFind, msg_id=7
-    )
+    responses = scu.responses(dataset(PatientID=""), 7)
     statuses = [next(responses)[0].Status for _ in range(3)]
     assert statuses == [0xFF00] * 3
     scu.association.send_c_cancel(7, query_model=ModalityWorklistInformationFind)
@@ -256,9 +252,7 @@ def test_cancel(
     # The association goes on, and an old cancel means nothing to the next query.
     assert scu.association.is_established
     scu.association.send_c_cancel(8, query_model=ModalityWorklistInformationFind)
-    responses = scu.association.send_c_find(
-        dataset(PatientID=""), ModalityWorklistInformationFind, msg_id=8
-    )
+    responses = scu.responses(dataset(PatientID=""), 8)
     assert [next(responses)[0].Status for _ in range(3)] == [0xFF00] * 3
     scu.association.abort()
 
@@ -269,7 +263,7 @@ def test_a_peer_that_vanishes_ends_its_query(
     source = EndlessSource(make_item())
     server = serve(source)
     scu = connect(server)
-    responses = scu.association.send_c_find(dataset(PatientID=""), ModalityWorklistInformationFind)
+    responses = scu.responses(dataset(PatientID=""))
     next(responses)
     scu.association.abort()
     assert source.closed.wait(5)
@@ -425,7 +419,7 @@ def test_stop_does_not_wait_for_ever(
 ) -> None:
     server = serve(EndlessSource(make_item()))
     scu = connect(server)
-    responses = scu.association.send_c_find(dataset(PatientID=""), ModalityWorklistInformationFind)
+    responses = scu.responses(dataset(PatientID=""))
     next(responses)
     started = monotonic()
     server.stop(timeout=0.3)

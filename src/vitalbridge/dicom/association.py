@@ -130,7 +130,8 @@ class Association:
             if kind != pdu.ASSOCIATE_RQ:
                 raise Ended("protocol", _UNEXPECTED_PDU)
             request = pdu.read_associate_request(body)
-            self.calling_ae = request.calling_ae
+            # It goes to logs: nothing in it may end a line or hide one.
+            self.calling_ae = "".join(c if c.isprintable() else "." for c in request.calling_ae)
             self.rejection = _unacceptable(request) or self._judge(request)
             if self.rejection:
                 self._stream.send(pdu.associate_reject(*self.rejection))

@@ -6,6 +6,7 @@ Nothing here is needed in production, where the service is started by systemd or
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 CONFIGURATION = "config.yaml"
 STAND_IN_PACS_PORT = 11113
 
-_STOPPING = 10.0
+STOPPING = 10.0  # seconds that the service has to end in order
 
 
 class StartFailed(Exception):
@@ -41,6 +42,8 @@ def prepare(directory: Path) -> Path:
     Raises :class:`StartFailed` when it can't be written.
     """
     path = directory / CONFIGURATION
+    if "${" in str(directory.resolve()):
+        raise StartFailed(f"{directory}: ${{ would be read as a variable in the configuration")
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         if not path.exists():
@@ -89,9 +92,9 @@ def configuration(directory: Path) -> str:
     ]
     lines += [
         "queue:",
-        f"  database_path: {directory / 'queue.db'}",
+        f"  database_path: {_quoted(directory / 'queue.db')}",
         "logging:",
-        f"  file: {directory / 'bridge.log'}",
+        f"  file: {_quoted(directory / 'bridge.log')}",
         "monitoring:",
         "  health:",
         "    port: 8081",
@@ -99,6 +102,11 @@ def configuration(directory: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _quoted(path: Path) -> str:
+    """Return the path as a double-quoted YAML scalar, which JSON's strings are too."""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def local_zone() -> str:
@@ -186,7 +194,7 @@ def service(configuration: Path, output: Path) -> Iterator[subprocess.Popen[byte
         if child.poll() is None:
             child.terminate()
             try:
-                child.wait(_STOPPING)
+                child.wait(STOPPING)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
@@ -197,9 +205,8 @@ async def ready(child: subprocess.Popen[bytes], settings: Settings, output: Path
 
     Raises :class:`StartFailed` with the service's last words when it ends instead.
     """
-    url = f"{health_url(settings)}/ready"
     while child.poll() is None:
-        if await asyncio.to_thread(_answers, url):
+        if await asyncio.to_thread(answers, ready_url(settings)):
             return
         await asyncio.sleep(0.1)
     raise StartFailed(f"pacs_bridge ended with {child.returncode}: {last_words(output)}")
@@ -207,6 +214,9 @@ async def ready(child: subprocess.Popen[bytes], settings: Settings, output: Path
 
 async def ended(child: subprocess.Popen[bytes], stop: asyncio.Event) -> None:
     """Return when ``stop`` is set; the end of the service sets it."""
+    if child.poll() is not None:
+        stop.set()
+        return
     loop = asyncio.get_running_loop()
     process = os.pidfd_open(child.pid)
     loop.add_reader(process, stop.set)
@@ -221,6 +231,11 @@ def health_url(settings: Settings) -> str:
     """Return the URL of the overall health report."""
     health = settings.monitoring.health
     return f"http://{reachable(health.bind_address)}:{health.port}{health.base_path}"
+
+
+def ready_url(settings: Settings) -> str:
+    """Return the URL that answers 200 while the service takes messages."""
+    return f"{health_url(settings)}/ready"
 
 
 def metrics_url(settings: Settings) -> str:
@@ -240,7 +255,8 @@ def last_words(output: Path) -> str:
     return next((line for line in reversed(lines) if line), f"it said nothing in {output}")
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Return whether a GET of the URL is answered 200 within two seconds."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)

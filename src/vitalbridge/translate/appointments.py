@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vitalbridge.hl7 import NULL, XCN, InvalidDateTime, Segment
+from vitalbridge.hl7 import CWE, NULL, XCN, InvalidDateTime, Segment
 
-from .codes import distinct_codes, primary_code, protocol_code
+from .codes import distinct_codes, first_code, protocol_code
 from .custom import put_custom
 from .identifiers import order_number, procedure_id
 from .names import put_name
 from .orders import put_visit
 from .patients import place
 from .records import AppointmentRecord, StepRecord
-from .stations import UNRESOLVED, modality_of, put_stations, stations_of
+from .stations import UNRESOLVED, mapped_modality, put_stations, stations_of
 from .steps import NO_START
 from .tables import APPOINTMENT_STATUS, APPOINTMENT_TRIGGERS
-from .text import LO, SH, clean, coded_text, put_text, said
+from .text import LO, SH, clean, coded_text, cwe_text, put_text, said
 from .times import in_zone, is_time, message_time
 
 if TYPE_CHECKING:
@@ -152,11 +152,11 @@ def _put_procedure(
 ) -> None:
     for group in groups:
         for ais in group.services:
-            text = coded_text(ais, 3)
-            if not text or text == NULL:
+            code = ais.read(CWE, 3)
+            if code is None or not (text := cwe_text(code)):
                 continue
             put_text(changes, "RequestedProcedureDescription", text, LO, "AIS-3", warnings)
-            item = primary_code(ais, 3, rules, warnings)
+            item = first_code(code, rules, "AIS-3", warnings)
             if item is not None:
                 changes["RequestedProcedureCodeSequence"] = [item]
             return
@@ -238,11 +238,12 @@ def _step(
     modality = ""
     protocol: Attributes | None = None
     if ais is not None:
-        modality = modality_of("", (ais.get(3), ais.get(3, 4)), rules)
-        text = coded_text(ais, 3)
-        if text != NULL:
-            put_text(changes, "ScheduledProcedureStepDescription", text, LO, "AIS-3", [])
-        protocol = protocol_code(ais, 3, rules, [])
+        modality = mapped_modality((ais.get(3), ais.get(3, 4)), rules)
+        code = ais.read(CWE, 3)
+        if code is not None:
+            text = cwe_text(code)
+            put_text(changes, "ScheduledProcedureStepDescription", text, LO, "AIS-3", warnings)
+            protocol = protocol_code(code, rules, "AIS-3", warnings)
     unmapped = creates and not modality
     if unmapped:
         warnings.append("AIS-3: modality not resolved, OT assumed")

@@ -66,22 +66,10 @@ def _alternate(
     )
 
 
-def primary_code(
-    segment: Segment, field: int, rules: MappingRules, warnings: list[str]
-) -> Attributes | None:
-    """Return components 1 to 3 of a coded field as an item, else components 4 to 6."""
-    code = segment.read(CWE, field)
-    return None if code is None else first_code(code, rules, f"{segment.name}-{field}", warnings)
-
-
 def protocol_code(
-    segment: Segment, field: int, rules: MappingRules, warnings: list[str]
+    code: CWE, rules: MappingRules, where: str, warnings: list[str]
 ) -> Attributes | None:
     """Return components 4 to 6 of OBR-4 as an item if present, else components 1 to 3."""
-    code = segment.read(CWE, field)
-    if code is None:
-        return None
-    where = f"{segment.name}-{field}"
     return _alternate(code, rules, where, warnings) or first_code(code, rules, where, warnings)
 
 

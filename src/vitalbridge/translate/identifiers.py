@@ -99,8 +99,8 @@ def order_number(first: Segment | None, second: Segment | None, field: int) -> t
         if not text or text == NULL:
             continue
         ei = segment.read(EI, field)
-        if ei is not None and ei.canonical:
-            return ei.canonical, ei.entity.strip()
+        if ei is not None and (canonical := ei.canonical):
+            return canonical, ei.entity.strip()
     return "", ""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from vitalbridge.hl7 import CWE, NULL, XCN
 
-from .codes import codes, primary_code
+from .codes import codes, first_code
 from .custom import put_custom
 from .identifiers import (
     SHORT_LIMIT,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .times import Place
 
 # Coded fields that become one line of text: field, keyword.
+_NOTHING: Final = frozenset({"", NULL})
 _OBR_TEXTS: Final = ((12, "PatientState"), (30, "PatientTransportArrangements"))
 
 
@@ -105,6 +106,7 @@ def _order(
     changes: Changes = {}
     warnings: list[str] = []
     control = status = transaction = ""
+    ordered: CWE | None = None
     if orc is not None:
         control = orc.get(1).strip()
         status = said(orc.get(5)).strip()
@@ -122,7 +124,8 @@ def _order(
     elif obr is not None and obr.field(16):
         put_name(changes, "RequestingPhysician", obr, 16, XCN, warnings)
     if obr is not None:
-        _put_procedure(changes, obr, rules, warnings)
+        ordered = obr.read(CWE, 4)
+        _put_procedure(changes, obr, ordered, rules, warnings)
         _put_circumstances(changes, obr, warnings)
         if obr.field(31):
             _put_reason(changes, obr, rules, warnings)
@@ -148,7 +151,7 @@ def _order(
     steps: tuple[StepRecord, ...] = ()
     if obr is not None:
         step = order_step(
-            message, group, obr, control in CREATING, rules, source_timezone, warnings
+            message, group, obr, ordered, control in CREATING, rules, source_timezone, warnings
         )
         steps = (
             imaging_steps(group, obr, step, control in CREATING, rules, warnings)
@@ -171,7 +174,8 @@ def _order(
         accession,
         requested_procedure_id,
         uid,
-        first_instant((transaction, message.get("MSH-7")), rules, source_timezone),
+        first_instant((transaction,), rules, source_timezone)
+        or first_instant((message.get("MSH-7"),), rules, source_timezone),
         changes,
         steps,
         tuple(dict.fromkeys(warnings)),
@@ -202,20 +206,24 @@ def _put_requester(
 
 
 def _put_procedure(
-    changes: Changes, obr: Segment, rules: MappingRules, warnings: list[str]
+    changes: Changes,
+    obr: Segment,
+    ordered: CWE | None,
+    rules: MappingRules,
+    warnings: list[str],
 ) -> None:
-    """Requested procedure: OBR-44 where it is given, else OBR-4."""
-    field = 44 if obr.field(44) not in {"", NULL} else 4
-    item = primary_code(obr, field, rules, warnings)
+    """Requested procedure: OBR-44 where it is given, else ``ordered`` (OBR-4)."""
+    code, where = ordered, "OBR-4"
+    if obr.field(44) not in _NOTHING:
+        code, where = obr.read(CWE, 44), "OBR-44"
+    if code is None:
+        return
+    item = first_code(code, rules, where, warnings)
     if item is not None:
         changes["RequestedProcedureCodeSequence"] = [item]
-    description = coded_text(obr, field)
-    if field == 44 and not said(obr.get(44, 2)):
-        description = coded_text(obr, 4) or description
-    if description != NULL:
-        put_text(
-            changes, "RequestedProcedureDescription", description, LO, f"OBR-{field}", warnings
-        )
+    described = ordered if ordered is not None and not said(code.text) else code
+    text = cwe_text(described) or cwe_text(code)
+    put_text(changes, "RequestedProcedureDescription", text, LO, where, warnings)
 
 
 def _put_circumstances(changes: Changes, obr: Segment, warnings: list[str]) -> None:

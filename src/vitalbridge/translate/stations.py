@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 UNRESOLVED: Final = "OT"
 
 
-def modality_of(named: str, codes: Sequence[str], rules: MappingRules) -> str:
-    """Return the modality that the message names, else that of a procedure code, else ``""``.
+def named_modality(name: str, rules: MappingRules) -> str:
+    """Return the modality that the message names, ``""`` if what it names is none.
 
     A name counts if, after ``modality_aliases``, it is a defined term of DICOM or has stations.
     """
-    if named:
-        modality = _aliased(named, rules)
-        if modality in MODALITIES or modality in rules.modality_stations:
-            return modality
+    if not name:
+        return ""
+    modality = _aliased(name, rules)
+    return modality if modality in MODALITIES or modality in rules.modality_stations else ""
+
+
+def mapped_modality(codes: Sequence[str], rules: MappingRules) -> str:
+    """Return the modality of the first procedure code that ``procedure_to_modality`` knows."""
     for code in codes:
         if code and (mapped := rules.procedure_to_modality.get(code)):
             return _aliased(mapped, rules)

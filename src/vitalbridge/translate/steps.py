@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vitalbridge.hl7 import NULL, XCN, InvalidDateTime
+from vitalbridge.hl7 import XCN, InvalidDateTime
 
 from .codes import protocol_code
 from .names import put_name, written_name
 from .records import StepRecord
-from .stations import UNRESOLVED, modality_of, put_stations, stations_of
-from .text import LO, coded_text, put_text, said
+from .stations import UNRESOLVED, mapped_modality, named_modality, put_stations, stations_of
+from .text import LO, cwe_text, put_text, said
 from .times import in_zone, message_time, start_candidates
 
 if TYPE_CHECKING:
     from vitalbridge.dicom.attributes import Changes
-    from vitalbridge.hl7 import Message, OrderGroup, Segment
+    from vitalbridge.hl7 import CWE, Message, OrderGroup, Segment
 
     from .mapping import MappingRules
 
+_DESCRIPTION: Final = "ScheduledProcedureStepDescription"
 UNMAPPED: Final = "OBR-24: modality not resolved, OT assumed"
 NO_START: Final = "no scheduled start in the message, MSH-7 assumed"
 
@@ -27,6 +28,7 @@ def order_step(
     message: Message,
     group: OrderGroup,
     obr: Segment,
+    ordered: CWE | None,
     creates: bool,
     rules: MappingRules,
     source_timezone: str | None,
@@ -34,17 +36,18 @@ def order_step(
 ) -> StepRecord:
     """Return the step of an order group without regard to its IPC segments.
 
-    ``creates``: the order control code makes an order, so what is missing gets its default.
+    ``ordered`` is OBR-4. ``creates``: the order control code makes an order, so what is missing
+    gets its default.
     """
     changes: Changes = {}
     start, assumed = _start(message, group, creates, rules, source_timezone, warnings)
     if obr.field(34):
         _put_performer(changes, obr, warnings)
-    put_text(changes, "ScheduledProcedureStepDescription", _description(obr), LO, "OBR-4", warnings)
-    # The cut of a text that OBR-4 gives twice has been told with the requested procedure.
-    item = protocol_code(obr, 4, rules, [])
-    if item is not None:
-        changes["ScheduledProtocolCodeSequence"] = [item]
+    if ordered is not None:
+        put_text(changes, _DESCRIPTION, _description(ordered), LO, "OBR-4", warnings)
+        item = protocol_code(ordered, rules, "OBR-4", warnings)
+        if item is not None:
+            changes["ScheduledProtocolCodeSequence"] = [item]
     if obr.field(15) and (site := rules.body_sites.get(obr.get(15, 4))):
         changes["BodyPartExamined"] = site
     modality, unmapped = "", False
@@ -70,8 +73,9 @@ def step_modality(
     named: str, obr: Segment, creates: bool, rules: MappingRules, warnings: list[str]
 ) -> tuple[str, bool]:
     """Return (modality, unmapped) of a step from its name or the codes of OBR-4 and OBR-44."""
-    codes = (obr.get(4), obr.get(4, 4), obr.get(44)) if rules.procedure_to_modality else ()
-    modality = modality_of(named, codes, rules)
+    modality = named_modality(named, rules)
+    if not modality and rules.procedure_to_modality:
+        modality = mapped_modality((obr.get(4), obr.get(4, 4), obr.get(44)), rules)
     if modality:
         return modality, False
     if not named and not creates:
@@ -100,12 +104,11 @@ def _start(
     return message_time(message, rules, source_timezone=source_timezone), True
 
 
-def _description(obr: Segment) -> str:
+def _description(ordered: CWE) -> str:
     """Return the protocol's text: that of OBR-4.4-6 if present, else that of OBR-4.1-3."""
-    if said(obr.get(4, 4)) and (text := said(obr.get(4, 5))):
+    if said(ordered.alternate_identifier) and (text := said(ordered.alternate_text)):
         return text
-    text = coded_text(obr, 4)
-    return "" if text == NULL else text
+    return cwe_text(ordered)
 
 
 def _put_performer(changes: Changes, obr: Segment, warnings: list[str]) -> None:

@@ -238,7 +238,11 @@ def _put_entries(scene: Scene, told: _Told, entries: Sequence[Step]) -> None:
 
 
 def _revised(scene: Scene, told: _Told, entry: Step, one: StepRecord) -> Step:
+    if entry.status in FINAL and entry.status_source != "appointment":
+        return entry
     status, source = _status(scene.working, told, entry)
+    if has_begun(entry.status):
+        return msgspec.structs.replace(entry, status=status, status_source=source)
     record = told.record
     return msgspec.structs.replace(
         entry,

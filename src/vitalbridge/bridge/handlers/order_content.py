@@ -148,7 +148,8 @@ def _change_steps(
         revision = step
         for meant in matched.vague:
             revision = with_order_attributes(revision, meant.record)
-        _put_revised(scene, before, after, step, revision, plan.wanted)
+        # Which of them ORC-5 speaks of is not said.
+        _put_revised(scene, before, after, step, revision, None)
 
 
 def _put_revised(

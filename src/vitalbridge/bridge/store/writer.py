@@ -50,6 +50,9 @@ LEAST_HANDLING_SECONDS = 0.0005
 MOST_HANDLING_SECONDS = 0.010
 BACKLOG_FOR_MOST_HANDLING = 10_000
 """While arrivals wait, accepting goes before handling: the longer the backlog, the less so."""
+IDLE_SECONDS = 1.0
+NEXT_ARRIVAL_SECONDS = 0.001
+"""A sender that has its answer sends its next message at once: worth sharing a sync with."""
 MOST_IN_MEMORY = 4000
 LOADED_AT_ONCE = 500
 CHECKPOINT_PAGES = 8192
@@ -132,6 +135,7 @@ class Writer(threading.Thread):
         self._long: deque[_LongBody] = deque()
         self._behind_long: dict[int, deque[Arrival]] = {}
         self._stopping = False
+        self._flowing = False
         self._wal_pages = 0
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
         self._checkpoint_not_before = 0.0
@@ -182,9 +186,15 @@ class Writer(threading.Thread):
         jobs = self._jobs
         arrivals: list[Arrival] = []
         calls: list[tuple[Any, Future[Any]]] = []
-        idle = not (self._pending or self._more_on_disk or self._long or self._stopping)
+        if self._long or self._stopping:
+            wait = 0.0
+        elif self._pending or self._more_on_disk:
+            wait = NEXT_ARRIVAL_SECONDS if self._flowing else 0.0
+        else:
+            wait = IDLE_SECONDS
+        self._flowing = False
         try:
-            job = jobs.get(block=idle, timeout=1.0 if idle else None)
+            job = jobs.get(block=wait > 0, timeout=wait)
         except queue.Empty:
             return arrivals, calls
         while True:
@@ -200,6 +210,7 @@ class Writer(threading.Thread):
                 job = jobs.get_nowait()
             except queue.Empty:
                 break
+        self._flowing = bool(arrivals)
         return arrivals, calls
 
     def _take(self, arrival: Arrival) -> bool:

@@ -52,7 +52,7 @@ STATIONS: dict[str, tuple[Station, ...]] = {
     "US": (Station("US_ROOM_1", "US1", "Outpatients 2"),),
     "DX": (Station("XRAY_ROOM_1", "DX1", "Radiology room 2"),),
     "MG": (Station("MAMMO_1", "MG1", "Outpatients 7"),),
-    "NM": (Station("GAMMA_CAMERA_1", "NM1", "Nuclear medicine"),),
+    "NM": (Station("GAMMA_1", "NM1", "Nuclear medicine"),),
     "PT": (Station("PET_CT_1", "PT1", "Nuclear medicine"),),
     "XA": (Station("ANGIO_1", "XA1", "Catheter lab"),),
     "RF": (Station("FLUORO_1", "RF1", "Radiology room 4"),),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vitalbridge.operations.demo.catalogue import Station
     from vitalbridge.operations.demo.hospital import Scheduled
 
+GRACE = 2.0  # seconds after which an accepted order must be on the worklist
+
 _PENDING = (0xFF00, 0xFF01)
 _SUCCESS = 0x0000
 
@@ -155,8 +157,8 @@ class StationView(msgspec.Struct):
 class Modality(threading.Thread):
     """Asks for its own entries of today every ``interval`` seconds.
 
-    ``expect`` tells it of orders that must be there from now on; those that it doesn't find two
-    seconds later count as missing until it does.
+    ``expect`` tells it of orders that must be there from now on; those that it doesn't find
+    :data:`GRACE` later count as missing until it does.
     """
 
     def __init__(
@@ -209,7 +211,7 @@ class Modality(threading.Thread):
             if date >= today
         }
         view.missing = sum(
-            accession not in seen and date == today and began - since > 2.0
+            accession not in seen and date == today and began - since > GRACE
             for accession, (since, date) in self._expected.items()
         )
 

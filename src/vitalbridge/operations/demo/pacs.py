@@ -31,6 +31,7 @@ def answering_pacs(port: int, ae_title: str = "PACS_SCP", host: str = "127.0.0.1
         yield server.server_address[1]
     finally:
         server.shutdown()
+        server.server_close()
 
 
 def send_at_once(event: Event) -> None:
