@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from vitalbridge.hl7 import Message
+from vitalbridge.hl7 import Fault, Message
 from vitalbridge.translate import MappingRules, check
 
 PID = "PID|1||12345^^^HOSPITAL^MR||DOE^JOHN"
@@ -205,3 +205,10 @@ def test_texts_quote_nothing_of_the_message(message: Any) -> None:
     )
     assert len(faults) >= 5
     assert not any("SECRET" in fault.text or "SECRET" in fault.location for fault in faults)
+
+
+@pytest.mark.parametrize("name", ["OBR", "ORC", "IPC"])
+def test_more_orders_than_one_message_may_carry_are_refused(name: str) -> None:
+    head = "MSH|^~\\&|RIS|H|PACS|R|20261121120000||ORM^O01|1|P|2.5.1\rPID|1||1^^^H||A^B\r"
+    message = Message((head + f"{name}|1\r" * 1001).encode())
+    assert check(message) == [Fault(100, f"{name}^1001", f"too many {name} segments")]

@@ -6,7 +6,7 @@ and their local variants are read by one rule (HL7 v2.5.1 4.4.1, 4.4.4, 4.4.12, 
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ class OrderGroup:
         return f"<OrderGroup {self.index}: {'-'.join(s.name for s in self.segments)}>"
 
 
+MOST_SHARED: Final = 20
+
+
 def order_groups(segments: Sequence[Segment]) -> list[OrderGroup]:
     """Divide the segments of a message into its orders; what precedes the first one is left out."""
     groups: list[OrderGroup] = []
@@ -103,12 +106,16 @@ def _place(group: OrderGroup, segment: Segment) -> None:
 
 
 def _share_timing(groups: list[OrderGroup]) -> None:
-    """Give the TQ1 between an ORC and its first OBR to the other OBR of that ORC."""
+    """Give the TQ1 between an ORC and its first OBR to the other OBR of that ORC.
+
+    Only so many of them: every OBR gets a copy, and a hostile message may hold a million of both.
+    """
     for previous, group in pairwise(groups):
         if group.tq1 or group.orc is None or group.orc is not previous.orc:
             continue
         assert previous.obr is not None
-        group.tq1 = [tq1 for tq1 in previous.tq1 if tq1.line < previous.obr.line]
+        first = islice(previous.tq1, MOST_SHARED)
+        group.tq1 = [tq1 for tq1 in first if tq1.line < previous.obr.line]
         group.segments[1:1] = group.tq1
 
 

@@ -44,6 +44,10 @@ DATA_TYPE: Final = 102
 TABLE_VALUE: Final = 103
 DUPLICATE_KEY: Final = 205
 MOST_FAULTS: Final = 100
+MOST_REPEATED: Final = 1000
+"""Segments of one name among those that are handled one by one: more is no hospital's traffic, and
+handling one message must not keep all others waiting."""
+_COUNTED: Final = ("OBR", "ORC", "IPC", "PID", "MRG", "AIS", "RGS")
 
 _REGISTERING: Final = frozenset({"A01", "A04", "A05", "A08", "A28", "A31"})
 _NEW_APPOINTMENT: Final = "S12"
@@ -62,6 +66,9 @@ def check(message: Message, rules: MappingRules = DEFAULT_RULES) -> list[Fault]:
             message.segment("MSH")
             return []
         faults: list[Fault] = []
+        for name in _COUNTED:
+            if len(message.segments(name)) > MOST_REPEATED:
+                return [Fault(SEGMENT, f"{name}^{MOST_REPEATED + 1}", f"too many {name} segments")]
         examine(message, rules, faults)
     except Hl7Error as error:
         return [error.fault]

@@ -42,6 +42,15 @@ def waiting(working: Working, patient_key: int, placer: str, filler: str) -> lis
     return by_key(own)
 
 
+def in_force(entries: list[Step]) -> list[Step]:
+    """Return the entries of the appointment that counts: the last one made, an open one if any."""
+    if not entries:
+        return []
+    open_ = [entry for entry in entries if entry.status not in CALLED_OFF]
+    appointment = (open_ or entries)[-1].appointment
+    return [entry for entry in entries if entry.appointment == appointment]
+
+
 def absorb(step: Step, entry: Step, rules: MappingRules) -> Step:
     """Return the order's step with the entry's start, place and status.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vitalbridge.bridge.handlers.absorption import absorb, waiting
+from vitalbridge.bridge.handlers.absorption import absorb, in_force, waiting
 from vitalbridge.bridge.handlers.identity import present
 from vitalbridge.bridge.handlers.order_control import Action
 from vitalbridge.bridge.handlers.order_plan import Plan, content_of
@@ -45,7 +45,8 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
     working, patient_key = scene.working, scene.patient.key
     first = plan.records[0]
     key = working.new_key() if buried is None else buried.key
-    entries = waiting(working, patient_key, first.placer, first.filler)
+    announced = waiting(working, patient_key, first.placer, first.filler)
+    entries = in_force(announced)
     order = Order(
         key=key,
         patient_key=patient_key,
@@ -66,7 +67,7 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
     for index, wanted in enumerate(wanted_steps(plan.records)):
         step = _new_step(scene, order, wanted, uids, order.status)
         working.put_step(_absorbed(scene, step, entries, index), "created")
-    for entry in entries:
+    for entry in announced:
         working.remove_step(entry.key)
     _share(scene, plan, order.key)
 
@@ -133,11 +134,12 @@ def _change_steps(
     status = after.status
     if known and status not in FINAL:
         status = plan.wanted or StepStatus.SCHEDULED
-    entries = () if known else waiting(working, after.patient_key, after.placer, after.filler)
+    announced = [] if known else waiting(working, after.patient_key, after.placer, after.filler)
+    entries = in_force(announced)
     for index, meant in enumerate(matched.new):
         new = _new_step(scene, after, meant, uids, status)
         working.put_step(_absorbed(scene, new, entries, index), "created")
-    for entry in entries:
+    for entry in announced:
         working.remove_step(entry.key)
     if not matched.vague and all(meant.step.step_id for meant in matched.new):
         withdraw(working, matched.left_over)
