@@ -212,3 +212,14 @@ def test_more_orders_than_one_message_may_carry_are_refused(name: str) -> None:
     head = "MSH|^~\\&|RIS|H|PACS|R|20261121120000||ORM^O01|1|P|2.5.1\rPID|1||1^^^H||A^B\r"
     message = Message((head + f"{name}|1\r" * 1001).encode())
     assert check(message) == [Fault(100, f"{name}^1001", f"too many {name} segments")]
+
+
+def test_more_segments_than_a_message_may_have_are_refused_at_once() -> None:
+    raw = b"MSH|^~\\&|RIS|H|PACS|R|20261121120000||ORM^O01|1|P|2.5.1\r" + b"A\r" * 60_000
+    assert [fault.text for fault in check(Message(raw))] == ["more than 50000 segments"]
+
+
+def test_a_segment_that_is_read_field_by_field_has_a_longest_length() -> None:
+    raw = b"MSH|^~\\&|RIS|H|PACS|R|20261121120000||ADT^A08|1|P|2.5.1\rEVN|A08\rPID|1||"
+    raw += b"1^^^H~" * 20_000 + b"||A^B\r"
+    assert check(Message(raw)) == [Fault(102, "PID^1", "PID segment is too long")]

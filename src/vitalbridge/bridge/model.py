@@ -47,6 +47,8 @@ class Order(msgspec.Struct):
     ``content`` is a digest of what the order last said (an equal resend changes nothing);
     ``tombstone`` marks an order known only by its cancellation. ``held`` is what the order's own
     messages ask for; ``disputed`` hides it too: its PID and the known patient are not one person.
+    ``named`` is the number of a merged patient under which the order came, if it did: after an
+    unlink the order is that patient's.
     """
 
     key: int
@@ -62,6 +64,7 @@ class Order(msgspec.Struct):
     attributes: Attributes
     tombstone: bool = False
     disputed: bool = False
+    named: PatientIdentifier | None = None
 
 
 class Step(msgspec.Struct):

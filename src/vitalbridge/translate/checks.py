@@ -47,6 +47,10 @@ MOST_FAULTS: Final = 100
 MOST_REPEATED: Final = 1000
 """Segments of one name among those that are handled one by one: more is no hospital's traffic, and
 handling one message must not keep all others waiting."""
+MOST_SEGMENTS: Final = 50_000
+LONGEST_SEGMENT: Final = 64 * 1024
+"""Of the segments that are read field by field; text and documents (OBX, NTE) may be any length."""
+_READ: Final = ("EVN", "PID", "PV1", "MRG", "ORC", "OBR", "TQ1", "IPC", "ZDS", "SCH", "AIS", "AIL")
 _COUNTED: Final = ("OBR", "ORC", "IPC", "PID", "MRG", "AIS", "RGS")
 
 _REGISTERING: Final = frozenset({"A01", "A04", "A05", "A08", "A28", "A31"})
@@ -66,14 +70,34 @@ def check(message: Message, rules: MappingRules = DEFAULT_RULES) -> list[Fault]:
             message.segment("MSH")
             return []
         faults: list[Fault] = []
-        for name in _COUNTED:
-            if len(message.segments(name)) > MOST_REPEATED:
-                return [Fault(SEGMENT, f"{name}^{MOST_REPEATED + 1}", f"too many {name} segments")]
+        excess = _excess(message)
+        if excess is not None:
+            return [excess]
         examine(message, rules, faults)
     except Hl7Error as error:
         return [error.fault]
     # Several OBR may share an ORC and what is wrong with it.
     return list(dict.fromkeys(faults))[:MOST_FAULTS] if len(faults) > 1 else faults
+
+
+def _excess(message: Message) -> Fault | None:
+    """Return what makes the message too costly to handle, if anything does."""
+    size = len(message.raw)
+    if size <= MOST_REPEATED:
+        return None
+    lines = message.text.count("\r") + message.text.count("\n") if size > MOST_SEGMENTS else 0
+    if lines > MOST_SEGMENTS:
+        return Fault(SEGMENT, "", f"more than {MOST_SEGMENTS} segments")
+    for name in _COUNTED:
+        if len(message.segments(name)) > MOST_REPEATED:
+            return Fault(SEGMENT, f"{name}^{MOST_REPEATED + 1}", f"too many {name} segments")
+    if size > LONGEST_SEGMENT:
+        for name in _READ:
+            for segment in message.segments(name):
+                if len(segment.text) > LONGEST_SEGMENT:
+                    place = f"{name}^{segment.occurrence}"
+                    return Fault(DATA_TYPE, place, f"{name} segment is too long")
+    return None
 
 
 def _missing(segment: Segment, field: int, what: str, faults: list[Fault]) -> None:

@@ -240,3 +240,14 @@ def test_adt_under_a_retired_number_only_fills_gaps(two: World) -> None:
     result = two.adt("A08", T3, person=two.pid("200", name="BETA^B", more="STREET^^TOWN"))
     assert result.notes == ["resolved_alias"]
     assert two.patient("100").attributes["PatientName"] == "ALPHA^A"
+
+
+def test_after_an_unlink_an_order_goes_with_the_number_it_came_under(two: World) -> None:
+    merge(two, "100", "200", T2)
+    two.orm("NW", "PC", person=two.pid("200", name="ALPHA^A"), accession="AC")
+    unlink(two, "100", "200", T3)
+    result = two.orm("XO", "PC", person=two.pid("200", name="BETA^B"), accession="AC", zds="1.2.3")
+    assert result.notes == []
+    assert two.order("PC").patient_key == two.patient("200").key
+    assert two.step("PC").patient_key == two.patient("200").key
+    assert two.step("PC").study_uid == "1.2.3"

@@ -277,5 +277,5 @@ def test_without_syncing_the_loss_is_seen(empty_database: Path, memory_folder: P
         wrong = violations(after, memory_folder / "cut", told, sent)
         lost += any(text.startswith("lost: ") for text in wrong)
         damaged += any(text.startswith(("damaged", "does not open")) for text in wrong)
-    assert lost > len(cuts) // 4
-    assert damaged > 0
+    assert lost > 3
+    assert lost + damaged > len(cuts) // 3

@@ -60,6 +60,7 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
         content=content_of(plan.records),
         attributes=present(first.attributes),
         disputed=scene.disputed,
+        named=scene.named,
     )
     working.put_order(order)
     remember(working, scene.context, f"order:{key}", first.transaction_time)

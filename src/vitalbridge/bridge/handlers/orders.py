@@ -166,13 +166,15 @@ def _bury(scene: Scene, plan: Plan, status: StepStatus) -> None:
 
 
 def _apply_to_known(scene: Scene, plan: Plan, order: Order) -> None:
-    _, context, working, patient, _ = scene
+    context, working, patient = scene.context, scene.working, scene.patient
     subject = f"order:{order.key}"
     time = plan.records[0].transaction_time
     newer = is_newer(time, working.last_seen(subject, context.sender), context.timezone)
     if is_stale(working, context, subject, time):
         return
     remember(working, context, subject, time)
+    if order.patient_key != patient.key and _is_of(scene, order):
+        order = _moved(working, order, patient.key)
     if order.patient_key != patient.key:
         _dispute(scene, order)
     elif order.tombstone and plan.action is Action.CREATE and newer:
@@ -188,6 +190,21 @@ def _apply_to_known(scene: Scene, plan: Plan, order: Order) -> None:
         _put_status(scene, plan, order, plan.wanted)
     else:
         _put_held(scene, plan, order, held=plan.action is Action.HOLD)
+
+
+def _is_of(scene: Scene, order: Order) -> bool:
+    """Return whether the order came under a number that is the message's patient's by now."""
+    holder = None if order.named is None else scene.working.patient_with(order.named)
+    return holder is not None and holder.key == scene.patient.key
+
+
+def _moved(working: Working, order: Order, patient_key: int) -> Order:
+    """Put the order and its steps as those of the patient whom an unlink gave back."""
+    for step in working.steps_of_order(order.key):
+        working.put_step(msgspec.structs.replace(step, patient_key=patient_key), "updated")
+    moved = msgspec.structs.replace(order, patient_key=patient_key, named=None)
+    working.put_order(moved)
+    return moved
 
 
 def _dispute(scene: Scene, order: Order) -> None:

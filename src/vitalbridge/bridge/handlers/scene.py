@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from vitalbridge.bridge.handlers.identity import agree, note_warnings, patient_of
+from vitalbridge.bridge.handlers.identity import agree, names, note_warnings, patient_of
 from vitalbridge.bridge.model import Note, Patient
 from vitalbridge.translate import message_time, patient_from
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from vitalbridge.bridge.handlers.context import HandlerContext
     from vitalbridge.bridge.handlers.working import Working
     from vitalbridge.hl7 import Message
+    from vitalbridge.translate.records import PatientIdentifier
 
 
 class Scene(NamedTuple):
     """A message, its surroundings, and whom it is about.
 
-    ``disputed``: PID and the known patient are not one person, and the policy is to hold.
+    ``named`` is the number in PID-3 if it is that of a patient merged into this one. ``disputed``: PID and the known patient are not one person, and the policy is to hold.
     """
 
     message: Message
@@ -26,6 +27,7 @@ class Scene(NamedTuple):
     working: Working
     patient: Patient
     disputed: bool
+    named: PatientIdentifier | None
 
 
 def assumed_start(scene: Scene) -> str:
@@ -53,4 +55,6 @@ def scene_of(message: Message, context: HandlerContext, working: Working) -> Sce
                 "PID",
             )
         )
-    return Scene(message, context, working, patient, disputed)
+    first = record.identifiers[0]
+    named = None if names(patient, first) else first
+    return Scene(message, context, working, patient, disputed, named)

@@ -132,7 +132,7 @@ def match(order: Order, known: Sequence[Step], wanted: Sequence[Wanted]) -> Matc
 
     By accession, requested procedure and step id; by step id alone (an order may get its accession
     late); an unnamed one by its position. Then a name given late replaces a generated id, and an
-    unnamed step is the order's only one.
+    unnamed step is the order's only one that is not withdrawn.
     """
     rest = sorted(known, key=_key)
     open_ = list(wanted)
@@ -151,8 +151,11 @@ def match(order: Order, known: Sequence[Step], wanted: Sequence[Wanted]) -> Matc
         if not open_ or not rest:
             break
         pair(same)
-    if len(open_) == len(rest) == 1 and not open_[0].step.step_id:
-        pairs.append((rest.pop(), open_.pop()))
+    if len(open_) == 1 and not open_[0].step.step_id:
+        alive = [step for step in rest if step.status_source != "omitted"]
+        if len(alive) == 1:
+            pairs.append((alive[0], open_.pop()))
+            rest.remove(alive[0])
     vague: list[Wanted] = []
     if open_ and any(not is_generated(step, order.key) for step in known):
         vague = [one for one in open_ if not one.step.step_id]

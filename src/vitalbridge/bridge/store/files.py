@@ -146,7 +146,7 @@ def judge_wal(database: Path) -> WalVerdict:
     if noted.finished:
         same = found == (noted.n, noted.commits)
     else:
-        # A reader may have held the checkpoint up half-way: later commits of the same generation.
+        # A migration moves the log too, with later commits of the generation before.
         same = found[0] == noted.n or (
             found[0] == noted.previous and found[1] >= noted.previous_commits
         )
