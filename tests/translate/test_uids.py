@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given
@@ -77,3 +77,10 @@ def test_parts_of_the_seed_are_kept_apart() -> None:
 def test_no_seed_no_uid() -> None:
     with pytest.raises(ValueError, match="seed"):
         new_study_uid(MappingRules(), "", "")
+
+
+@pytest.mark.parametrize("seed", ["a", "ACC1\x1fRP1", "検査", "x" * 500])
+def test_the_number_is_that_of_a_name_based_uuid(seed: str) -> None:
+    rules = MappingRules(uid_namespace="site")
+    expected = uuid5(UUID("6f3c9a52-4f0b-5c0e-9d6e-0a3b7f1f52c1"), f"site\x1f{seed}").int
+    assert new_study_uid(rules, seed) == f"2.25.{expected}"

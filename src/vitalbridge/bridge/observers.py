@@ -230,6 +230,10 @@ class HandlingObserver(WriterEvents):
             },
         )
 
+    def synced(self, seconds: float) -> None:
+        """A group commit took so long to reach the disk."""
+        self._metrics.queue_commit_duration.observe(seconds)
+
     def failed(self, error: Exception) -> None:
         """A transaction failed as a whole; the writer has logged it."""
         self._metrics.message_errors("other", "system").inc()

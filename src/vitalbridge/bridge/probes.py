@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from vitalbridge.bridge.service import Bridge
 
 CONNECT_TIMEOUT = 2.0
+
+
+def _handshake_only() -> ssl.SSLContext:
+    """Return a context that completes a handshake with whatever certificate is shown."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class ServiceProbes:
@@ -152,9 +161,13 @@ class ServiceProbes:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(
             listener.bind_address, listener.bind_address
         )
+        tls = _handshake_only() if listener.tls.enabled and listener.tls.port is None else None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, writer = await asyncio.open_connection(host, listener.port)
+                _, writer = await asyncio.open_connection(host, listener.port, ssl=tls)
+        except ssl.SSLError:
+            # It asked for a client certificate: somebody is there, and speaks TLS.
+            return DeepResult(ok=True, details={"port": listener.port})
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or "no answer"
             return DeepResult(ok=False, reason=reason)

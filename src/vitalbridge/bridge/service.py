@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,7 @@ import uvloop
 
 from vitalbridge import __version__
 from vitalbridge.bridge import rules as configured
+from vitalbridge.bridge.control import Control, control_path
 from vitalbridge.bridge.errors import ErrorCode
 from vitalbridge.bridge.handlers import handle, subjects
 from vitalbridge.bridge.health_http import DeepResult, health_app
@@ -44,8 +47,6 @@ from vitalbridge.runtime.process import ExitCode, notify, notify_reloading
 from vitalbridge.runtime.signals import on_signals, release_signals
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from vitalbridge.bridge.model import Effect
     from vitalbridge.bridge.settings import Settings
     from vitalbridge.bridge.store.journal import Pending
@@ -81,7 +82,7 @@ class Bridge:
         self.stopping = asyncio.Event()
         self.started = time.monotonic()
         queue = settings.queue
-        self.database = Database(_path(queue.database_path))
+        self.database = Database(Path(queue.database_path))
         namespace = self.database.connection.execute(
             "SELECT uid_namespace FROM installation WHERE id = 1"
         ).get
@@ -116,7 +117,8 @@ class Bridge:
         self.pacs = PacsWatch(settings.pacs, self.metrics)
         self.worklist: WorklistServer | None = None
         self.http: HttpServer | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self.control: Control | None = None
+        self.tasks: list[asyncio.Task[None]] = []
 
     # -- handling, on the writer's thread -------------------------------------------------------
 
@@ -156,9 +158,16 @@ class Bridge:
             raise StartError(
                 f"health port {health.bind_address}:{health.port}: {error.strerror}"
             ) from error
+        self.control = Control(self.database.path, self.writer)
+        try:
+            await self.control.start()
+        except OSError as error:
+            raise StartError(
+                f"{control_path(self.database.path)}: {error.strerror or error}"
+            ) from error
         self.metrics.build.labels(__version__).set(1)
         self.metrics.max_connections.set(self.settings.hl7.listener.max_connections)
-        self._tasks = [
+        self.tasks = [
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._maintain(), name="maintain"),
             asyncio.create_task(self.pacs.run(), name="pacs"),
@@ -369,15 +378,17 @@ class Bridge:
     async def stop(self) -> None:
         """Answer what is in flight, commit it, and leave one complete database file."""
         self.ready = False
-        for task in self._tasks:
+        for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.listener is not None:
             await self.listener.drain(DRAIN_SECONDS)
         if self.worklist is not None:
             await asyncio.to_thread(self.worklist.stop, WORKLIST_STOP_SECONDS)
         if self.http is not None:
             await self.http.stop()
+        if self.control is not None:
+            await self.control.stop()
         if self.writer.ident is not None:
             stopped = await asyncio.to_thread(self.writer.stop, WRITER_STOP_SECONDS)
             if not stopped:
@@ -388,12 +399,6 @@ class Bridge:
                 return
         self.readers.close()
         self.database.close()
-
-
-def _path(text: str | Path) -> Path:
-    from pathlib import Path as PathType
-
-    return PathType(text)
 
 
 async def _serve(bridge: Bridge) -> int:
@@ -420,6 +425,8 @@ async def _serve(bridge: Bridge) -> int:
         },
     )
     notify("READY=1")
+    gc.collect()
+    gc.freeze()
     await _until_stopped(bridge)
     log.info("stopping")
     notify("STOPPING=1")
@@ -432,7 +439,7 @@ async def _serve(bridge: Bridge) -> int:
 async def _until_stopped(bridge: Bridge) -> None:
     """Wait for the signal to stop; a part that died by itself ends the service too."""
     stopping = asyncio.create_task(bridge.stopping.wait())
-    parts = list(bridge._tasks)
+    parts = list(bridge.tasks)
     done, _ = await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     for part in done:
@@ -466,6 +473,8 @@ def run(settings: Settings, config_path: Path | None) -> int:
     for key in inert_keys(settings):
         log.warning("setting has no effect yet", extra={"key": key})
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    # Messages form no reference cycles; looking for some among thousands of them takes its time.
+    gc.set_threshold(50_000, 20, 100)
     threading.excepthook = _log_thread_failure
 
     async def main() -> int:

@@ -94,6 +94,8 @@ def _tool(arguments: argparse.Namespace) -> int:
         ("queue", "verify"): queue_commands.verify,
         ("queue", "checkpoint"): queue_commands.checkpoint,
         ("queue", "salvage"): queue_commands.salvage,
+        ("queue", "retry"): queue_commands.resolve,
+        ("queue", "release"): queue_commands.resolve,
         ("worklist", "list"): worklist_commands.list_,
         ("worklist", "show"): worklist_commands.show,
     }
@@ -155,6 +157,10 @@ def _add_queue(groups: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     show.add_argument("--raw", action="store_true", help="only its bytes: personal data")
     salvage = _add(commands, "salvage", "messages in write-ahead logs that were set aside")
     salvage.add_argument("--body", action="store_true", help="also their text: personal data")
+    retry = _add(commands, "retry", "have the running service handle a dead letter again")
+    retry.add_argument("seq", type=int, metavar="SEQ", help="its number in the list")
+    release = _add(commands, "release", "let messages go on that wait for a dead letter")
+    release.add_argument("seq", type=int, metavar="SEQ", help="the dead letter's number")
     _add(commands, "verify", "check the database file")
     _add(commands, "checkpoint", "bring the database of a stopped service into one file")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from typing import TYPE_CHECKING
 
+from vitalbridge.bridge.control import Request, ask
 from vitalbridge.bridge.store import inspect
-from vitalbridge.cli.output import moment, print_json, print_pairs, print_table, printable
+from vitalbridge.cli.output import complain, moment, print_json, print_pairs, print_table, printable
 from vitalbridge.runtime.process import ExitCode
 
 if TYPE_CHECKING:
@@ -148,6 +150,19 @@ def salvage(database: Path, arguments: Namespace) -> int:
             for message in messages:
                 sys.stdout.write(f"\n{message.seq}\n{_readable(message.body)}\n")
     return ExitCode.OK
+
+
+def resolve(database: Path, arguments: Namespace) -> int:
+    """Have the running service handle a dead letter again, or release what waits for it."""
+    request = Request(arguments.command, arguments.seq, getpass.getuser())
+    answer = ask(database, request)
+    if arguments.json:
+        print_json({"seq": arguments.seq, "moved": answer.moved, "error": answer.error or None})
+    elif answer.error:
+        complain(f"pacs_bridge: {answer.error}")
+    else:
+        sys.stdout.write(f"{answer.moved} messages are handled now\n")
+    return ExitCode.FAILED if answer.error else ExitCode.OK
 
 
 def _message(line: inspect.MessageLine) -> dict[str, object]:

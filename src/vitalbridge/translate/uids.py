@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha1
 from typing import TYPE_CHECKING, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 if TYPE_CHECKING:
     from .mapping import MappingRules
@@ -15,6 +16,8 @@ _UID: Final = re.compile(
 _ROOT: Final = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
 _RESERVED: Final = "1.2.840.10008"
 _NAMESPACE: Final = UUID("6f3c9a52-4f0b-5c0e-9d6e-0a3b7f1f52c1")
+_VERSION_AND_VARIANT_BITS: Final = 0xF << 76 | 0x3 << 62
+_VERSION_5_AND_VARIANT: Final = 0x5 << 76 | 0x2 << 62
 _UUID_DIGITS: Final = 39
 _LONGEST_ROOT: Final = 40
 
@@ -37,6 +40,13 @@ def check_root(root: str) -> None:
         )
 
 
+def _name_based(name: str) -> int:
+    """Return the number of the name-based UUID (RFC 9562 5.5), as uuid.uuid5 does but sooner."""
+    digest = sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
+    number = int.from_bytes(digest[:16], "big")
+    return number & ~_VERSION_AND_VARIANT_BITS | _VERSION_5_AND_VARIANT
+
+
 def new_study_uid(rules: MappingRules, *seed: str) -> str:
     """Return the UID that belongs to ``seed``: equal seeds, equal UIDs; nothing else decides.
 
@@ -49,7 +59,7 @@ def new_study_uid(rules: MappingRules, *seed: str) -> str:
     if not any(seed):
         raise ValueError("a UID needs a seed")
     name = "\x1f".join((rules.uid_namespace, *seed))
-    number = uuid5(_NAMESPACE, name).int
+    number = _name_based(name)
     root = rules.uid_root
     if root == "2.25":
         return f"2.25.{number}"

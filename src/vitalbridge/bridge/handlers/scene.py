@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Scene(NamedTuple):
     """A message, its surroundings, and whom it is about.
 
-    ``named`` is the number in PID-3 if it is that of a patient merged into this one. ``disputed``: PID and the known patient are not one person, and the policy is to hold.
+    ``disputed``: PID and the known patient are not one person, and the policy is to hold.
+    ``named`` is the number in PID-3 if it is that of a patient merged into this one.
     """
 
     message: Message

@@ -84,6 +84,9 @@ class WriterEvents:
     def handled(self, results: list[Handled]) -> None:
         """The effects of these messages are on the disk."""
 
+    def synced(self, seconds: float) -> None:
+        """A group commit took so long to reach the disk."""
+
     def failed(self, error: Exception) -> None:
         """A transaction failed as a whole."""
 
@@ -244,7 +247,9 @@ class Writer(threading.Thread):
                 self._journal_one(arrival, committed, fresh)
             self._handle_some(taken, handled)
             execute("UPDATE generation SET commits = commits + 1 WHERE id = 1")
+            begun = time.perf_counter()
             execute("COMMIT")
+            self.events.synced(time.perf_counter() - begun)
         except Exception as error:
             self._rollback(error)
             self._pending.extendleft(reversed(taken))
@@ -387,6 +392,11 @@ class Writer(threading.Thread):
                 Pending(seq, message, sender, control_id, message_type, trace_id, received_at)
             )
         self._more_on_disk = len(rows) == LOADED_AT_ONCE
+
+    def read_again(self) -> None:
+        """Take pending messages from the disk again, as an earlier one has become pending."""
+        self._pending.clear()
+        self._more_on_disk = True
 
     def _lose(self, seq: int, reason: str) -> None:
         """Put a message that can't even be read again among the dead letters."""
