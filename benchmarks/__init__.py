@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks [NAME ...] [--quick]` prints one table of figures and ratios."""
+"""Benchmarks: `python -m benchmarks [NAME ...] [--quick]` prints one table."""

@@ -42,7 +42,7 @@ CASES = (
 def hl7_server() -> Iterator[int]:
     """Run the server of the PyPI package hl7; give its port."""
     (port,) = free_ports(1)
-    command = [sys.executable, ROOT / "benchmarks" / "peers" / "hl7_server.py", str(port)]
+    command = [sys.executable, str(ROOT / "benchmarks" / "peers" / "hl7_server.py"), str(port)]
     with running(command) as process:
         wait_for(process, port)
         yield port

@@ -45,13 +45,19 @@ class Options(msgspec.Struct):
 class Counters:
     """What all connections count together."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self.left = count or sys.maxsize
         self.answered = 0
         self.refused = 0
         self.latencies = array("d")
         self.sent = array("d")
         self.lost = 0
         self.sending = True
+
+    def take(self) -> bool:
+        """Return whether one more may be sent."""
+        self.left -= 1
+        return self.left >= 0
 
 
 class Sender(asyncio.Protocol):
@@ -74,7 +80,8 @@ class Sender(asyncio.Protocol):
         self.counters.lost += self.counters.sending
 
     def start(self) -> None:
-        self.send(time.monotonic(), self.next_frame())
+        if self.counters.take():
+            self.send(time.monotonic(), self.next_frame())
 
     def offer(self, since: float, frame: bytes) -> None:
         if self.busy:
@@ -103,13 +110,13 @@ class Sender(asyncio.Protocol):
             counters.refused += 1
         self.busy = False
         if self.closed_loop:
-            if counters.sending:
+            if counters.sending and counters.take():
                 self.send(now, self.next_frame())
         elif self.due:
             self.send(*self.due.popleft())
 
 
-async def run(options: Options) -> dict[str, Any]:
+async def run(options: Options, counters: Counters) -> dict[str, Any]:
     """Send for the time or the count, and return what was measured after the warm-up."""
     now = datetime.now().astimezone()
     stamp = now.strftime("%Y%m%d%H%M%S")
@@ -120,7 +127,6 @@ async def run(options: Options) -> dict[str, Any]:
         template = messages.adt(stamp)
     next_frame = messages.numbered(template, options.first)
     loop = asyncio.get_running_loop()
-    counters = Counters()
     senders = []
     for _ in range(options.connections):
         _, protocol = await loop.create_connection(
@@ -135,14 +141,15 @@ async def run(options: Options) -> dict[str, Any]:
     else:
         for sender in senders:
             sender.start()
-        await asyncio.sleep(options.warmup)
-        first, measured_from = len(counters.latencies), time.monotonic()
-        await asyncio.sleep(options.seconds)
-        seconds = time.monotonic() - measured_from
+        first = 0 if options.count else await _warmed_up(options, counters)
+        began = time.monotonic()
+        if options.count:
+            await _answered(counters, options.count, options.seconds)
+        else:
+            await asyncio.sleep(options.seconds)
+        seconds = time.monotonic() - began
         counters.sending = False
     latencies = sorted(counters.latencies[first:])
-    if options.record:
-        Path(options.record).write_bytes(counters.sent.tobytes())
     for sender in senders:
         sender.transport.abort()
     return {
@@ -171,10 +178,23 @@ async def _paced(
             sent += 1
             due += step
         await asyncio.sleep(max(0.0005, due - time.monotonic()))
-    deadline = time.monotonic() + 60
-    while len(counters.latencies) < total and time.monotonic() < deadline and not counters.lost:
-        await asyncio.sleep(0.01)
+    await _answered(counters, total, 60.0)
     counters.sending = False
+
+
+async def _warmed_up(options: Options, counters: Counters) -> int:
+    await asyncio.sleep(options.warmup)
+    return len(counters.latencies)
+
+
+async def _answered(counters: Counters, count: int, seconds: float) -> None:
+    """Wait until so many are answered, a connection is lost, or the time is over."""
+    deadline = time.monotonic() + seconds
+    # An event would cost every answer something.
+    while len(counters.latencies) < count and not counters.lost:
+        if time.monotonic() > deadline:
+            return
+        await asyncio.sleep(0.01)
 
 
 def _percentile(ordered: list[float], percent: float) -> float:
@@ -184,8 +204,12 @@ def _percentile(ordered: list[float], percent: float) -> float:
 def main() -> None:
     """Run with the options given as JSON."""
     options = msgspec.json.decode(sys.argv[1], type=Options)
+    counters = Counters(options.count)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(run(options))))
+        result = runner.run(run(options, counters))
+    if options.record:
+        Path(options.record).write_bytes(counters.sent.tobytes())
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,44 +89,53 @@ monitoring: {{health: {{port: {health}, bind_address: 127.0.0.1}}}}
     )
     program = Path(sys.executable).with_name("pacs_bridge")
     try:
-        with running([program, "--config", configuration]) as process:
-            made = Bridge(process.pid, directory, mllp, dicom, health)
-            wait_for(process, health, path="/health/ready")
-            yield made
+        with running([str(program), "--config", str(configuration)]) as started:
+            wait_for(started, health, path="/health/ready")
+            yield Bridge(started.process.pid, directory, mllp, dicom, health)
     finally:
         shutil.rmtree(directory)
 
 
+class Program(NamedTuple):
+    """A running program and what it says on standard error."""
+
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+
+    def words(self) -> str:
+        """Return the end of what it said."""
+        self.said.seek(0)
+        return self.said.read()[-500:].decode(errors="replace")
+
+
 @contextmanager
-def running(
-    command: Sequence[str | Path], *, directory: Path | None = None, **variables: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program while inside."""
-    with subprocess.Popen(
-        list(map(str, command)),
-        cwd=directory,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
+def running(command: Sequence[str], **variables: str) -> Iterator[Program]:
+    """Run a program while inside, with variables added to its environment."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,  # no pipe: nobody reads while the program runs
+        )
         try:
-            yield process
+            yield Program(process, said)
         finally:
             process.terminate()
             try:
-                process.communicate(timeout=30)
+                process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
-def wait_for(process: subprocess.Popen[bytes], port: int, *, path: str = "") -> None:
+def wait_for(program: Program, port: int, *, path: str = "") -> None:
     """Wait until something listens on the port, and answers 200 when there is a path."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
-        if process.poll() is not None:
-            words = process.stderr.read().decode(errors="replace") if process.stderr else ""
-            raise Failed(f"{process.args} ended with {process.returncode}: {words[-500:]}")
+        if program.process.poll() is not None:
+            raise Failed(f"a program ended with {program.process.returncode}: {program.words()}")
         try:
             if path:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2):

@@ -41,10 +41,5 @@ def table(figures: list[Figure]) -> str:
 def ms(seconds: float) -> str:
     """Return milliseconds with a sensible number of digits."""
     millis = seconds * 1000
-    return (
-        f"{millis:.2f} ms"
-        if millis < 10
-        else f"{millis:.1f} ms"
-        if millis < 100
-        else f"{millis:,.0f} ms"
-    )
+    digits = 2 if millis < 10 else 1 if millis < 100 else 0
+    return f"{millis:,.{digits}f} ms"

@@ -127,7 +127,7 @@ class RunningBridge:
 
     def metric(self, name: str) -> float:
         """Return the sum of all samples of a metric."""
-        lines = self.get("/metrics")[1].splitlines()
+        lines = self.get("/metrics")[1].split("\n")
         found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-import hl7
-from hl7.mllp import start_hl7_server
+import hl7  # type: ignore[import-untyped]
+from hl7.mllp import start_hl7_server  # type: ignore[import-untyped]
 
 
 async def answer(reader, writer):  # type: ignore[no-untyped-def]

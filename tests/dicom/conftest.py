@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-from time import sleep
 from typing import TYPE_CHECKING
 
 import pytest
@@ -223,11 +222,6 @@ class Scu:
 
     def responses(self, keys: Dataset, message_id: int = 1) -> Iterator[tuple[Dataset, Dataset]]:
         """Send a C-FIND and return an iterator of (status, identifier)."""
-        # pynetdicom's reactor may still be about to look for messages when send_c_find() believes
-        # it paused, and then drops a response that comes within a millisecond as unexpected. Once
-        # told to pause it stands still after its next look; nothing tells when.
-        self.association._reactor_checkpoint.clear()
-        sleep(0.02)
         return self.association.send_c_find(
             keys, ModalityWorklistInformationFind, msg_id=message_id
         )

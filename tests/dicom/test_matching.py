@@ -189,17 +189,59 @@ def test_time(key: str, stored: str, expected: bool) -> None:
     assert test(stored) is expected
 
 
-@pytest.mark.parametrize("key", ["-", "TODAY", "2024", "20240105-x", "2024-01-05-06", "*"])
+@pytest.mark.parametrize(
+    "key", ["TODAY", "2024", "20240105-x", "2024-01-05-06", "2024*", "--", "20240107-20240105"]
+)
 def test_what_is_no_date(key: str) -> None:
     with pytest.raises(InvalidKey) as caught:
         matching.date(key)
-    assert key not in str(caught.value) or key == "-"
+    assert key not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["1", "noon", "-", "10:3", "103000."])
+@pytest.mark.parametrize("key", ["1", "noon", "--", "10:3", "103000.", "10*", "2200-0600"])
 def test_what_is_no_time(key: str) -> None:
     with pytest.raises(InvalidKey):
         matching.time(key)
+
+
+@pytest.mark.parametrize("key", ["", "*", "**", "-"])
+def test_universal_date_and_time(key: str) -> None:
+    assert matching.date(key) is None
+    assert matching.time(key) is None
+    assert matching.number(key.strip("-")) is None
+    assert matching.date_and_time(key, key) == (matching.OPEN,) * 3
+    day, _, _ = matching.date_and_time("20240705", key)
+    assert day == ("20240705000000000000", "20240705999999999999")
+    _, _, hour = matching.date_and_time(key, "10-11")
+    assert hour == ("100000000000", "119999999999")
+
+
+@pytest.mark.parametrize(
+    ("day", "hour"),
+    [
+        ("", "2200-0600"),
+        ("-", "2200-0600"),
+        ("20240705", "2200-0600"),
+        ("20240705-20240705", "2200-0600"),
+        ("20240707-20240705", ""),
+        ("20240707-20240705", "10"),
+    ],
+)
+def test_a_range_that_ends_before_it_begins(day: str, hour: str) -> None:
+    with pytest.raises(InvalidKey, match="ends before it begins"):
+        matching.date_and_time(day, hour)
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        ("20240705-20240706", ("20240705220000000000", "20240706060099999999")),
+        ("20240705-", ("20240705220000000000", "")),
+        ("-20240706", ("", "20240706060099999999")),
+    ],
+)
+def test_a_range_over_midnight(day: str, expected: tuple[str, str]) -> None:
+    assert matching.date_and_time(day, "2200-0600") == (expected, matching.OPEN, matching.OPEN)
 
 
 def test_the_standards_example_of_one_range_of_date_and_time() -> None:

@@ -89,6 +89,11 @@ STEP = [
     ({"ScheduledProcedureStepStatus": "SCHEDULED"}, True),
     ({"ScheduledPerformingPhysicianName": "HOUSE*"}, False),
     ({"ScheduledPerformingPhysicianName": "*"}, True),
+    ({"ScheduledProcedureStepStartDate": "-"}, True),
+    ({"ScheduledProcedureStepStartDate": "*", "ScheduledProcedureStepStartTime": "*"}, True),
+    ({"ScheduledProcedureStepStartDate": "-", "ScheduledProcedureStepStartTime": "14"}, True),
+    ({"ScheduledProcedureStepStartDate": "-", "ScheduledProcedureStepStartTime": "15"}, False),
+    ({"ScheduledStationAETitle": ["CT_SCANNER_9", "*"]}, True),
 ]
 
 
@@ -112,13 +117,16 @@ TOP = [
     ({"AccessionNumber": "ACC*"}, True),
     ({"StudyInstanceUID": ["1.2", "1.2.840.113619.2.55.1"]}, True),
     ({"StudyInstanceUID": ["1.2", "1.3"]}, False),
+    # UI knows no wild cards: this one is compared as it stands.
+    ({"StudyInstanceUID": "1.2.840.*"}, False),
+    ({"StudyInstanceUID": "*"}, True),
+    ({"PatientName": "*"}, True),
     ({"PatientBirthDate": "19800115"}, True),
     ({"PatientBirthDate": "19700101-19791231"}, False),
     ({"PatientSex": "m"}, True),
     ({"ReferringPhysicianName": "HOUSE"}, False),
     ({"RequestedProcedureCodeSequence": [{"CodeValue": "71260"}]}, True),
     ({"RequestedProcedureCodeSequence": [{"CodeValue": "1"}]}, False),
-    ({"RequestedProcedureCodeSequence": [{"CodeValue": "1"}, {"CodeValue": "71260"}]}, True),
     ({"RequestedProcedureCodeSequence": [{"CodeValue": ""}]}, True),
     ({"ReferencedStudySequence": [{"ReferencedSOPInstanceUID": "1.2"}]}, False),
     # Not an attribute of the worklist: ignored, which the reply's status tells.
@@ -254,9 +262,9 @@ def test_what_modalities_add_and_pad() -> None:
         ("StudyInstanceUID", ("1.2.3",)),
         ("ScheduledProcedureStepSequence", ()),
     ]
-    items = identifier.keys[-1].items
-    assert items is not None
-    assert [(key.keyword, key.values) for key in items[0]] == [("Modality", ("CT",))]
+    inner = identifier.keys[-1].inner
+    assert inner is not None
+    assert [(key.keyword, key.values) for key in inner] == [("Modality", ("CT",))]
 
 
 @pytest.mark.parametrize(
@@ -269,6 +277,8 @@ def test_what_modalities_add_and_pad() -> None:
         (raw(0x00080005, b"\xff\xff") + raw(0x00100010, b""), 0x00080005),
         (raw(0x00080005, b"ISO_IR 192") + raw(0x00100010, b"M\xfcller"), 0x00100010),
         (raw(0x00400100, b"CT"), 0),
+        (raw(0x00400100, raw(0xFFFEE000, b"") * 2), 0x00400100),
+        (raw(0x00321064, raw(0xFFFEE000, raw(0x00080100, b"1 ")) * 2), 0x00321064),
     ],
 )
 def test_what_is_no_identifier(data: bytes, tag: int) -> None:

@@ -72,13 +72,16 @@ def server_options(settings: Settings) -> ServerOptions:
         ae_title=dicom.ae_title,
         port=dicom.port,
         bind_address=dicom.bind_address,
+        require_called_ae=dicom.require_called_ae,
         allowed_calling_ae=tuple(dicom.allowed_calling_ae),
+        allowed_addresses=tuple(dicom.allowed_addresses),
         max_results=dicom.max_results,
         max_associations=dicom.max_associations,
+        network_timeout=dicom.idle_timeout,
         peers={peer.ae_title: peer_options(peer) for peer in dicom.peers},
     )
 
 
 def peer_options(peer: PeerSettings) -> Peer:
     """Return what the server knows of one modality."""
-    return Peer(character_sets=tuple(peer.character_sets))
+    return Peer(tuple(peer.character_sets), tuple(peer.addresses))

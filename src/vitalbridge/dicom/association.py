@@ -8,7 +8,7 @@ and in time.
 from __future__ import annotations
 
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from vitalbridge.dicom import command as dimse
 from vitalbridge.dicom import pdu
 from vitalbridge.dicom.network import ConnectionLost, PduStream, TooSlow, Woken
+from vitalbridge.dicom.quirks import NONE, quirks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +38,13 @@ CALLING_AE: Final[Rejection] = (1, 1, 3)
 CALLED_AE: Final[Rejection] = (1, 1, 7)
 PROTOCOL_VERSION: Final[Rejection] = (1, 2, 2)
 LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why there is no association: what the peer is told, and a fixed word for the operator."""
+
+    rejection: Rejection
+    reason: str
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -91,7 +99,7 @@ class Ended(Exception):
 class Association:
     """One accepted connection, from the A-ASSOCIATE-RQ to its end.
 
-    ``judge`` returns why a request is to be rejected, or None. ``calling_ae`` is empty before the
+    ``judge`` returns why a request is to be refused, or None. ``calling_ae`` is empty before the
     request has been read.
     """
 
@@ -100,7 +108,7 @@ class Association:
         stream: PduStream,
         offers: Mapping[str, Offer],
         limits: Limits,
-        judge: Callable[[pdu.AssociateRequest], Rejection | None],
+        judge: Callable[[pdu.AssociateRequest], Refusal | None],
     ) -> None:
         self._stream = stream
         self._offers = offers
@@ -114,11 +122,13 @@ class Association:
         self._deadline: float | None = None
         self._waiting: deque[tuple[int, Command, bytes]] = deque()
         self._cancelled: set[int] = set()
+        self._quirks = NONE
+        self._not_before = 0.0
         self.calling_ae = ""
-        self.rejection: Rejection | None = None
+        self.refusal: Refusal | None = None
 
-    def accept(self) -> bool:
-        """Negotiate; return whether the association is established, else see ``rejection``.
+    def accept(self) -> None:
+        """Negotiate; ``refusal`` tells afterwards whether there is no association.
 
         Raises :class:`Ended`.
         """
@@ -132,19 +142,19 @@ class Association:
             request = pdu.read_associate_request(body)
             # It goes to logs: nothing in it may end a line or hide one.
             self.calling_ae = "".join(c if c.isprintable() else "." for c in request.calling_ae)
-            self.rejection = _unacceptable(request) or self._judge(request)
-            if self.rejection:
-                self._stream.send(pdu.associate_reject(*self.rejection))
+            self.refusal = _unacceptable(request) or self._judge(request)
+            if self.refusal:
+                self._stream.send(pdu.associate_reject(*self.refusal.rejection))
                 self._stream.is_at_end(_GOODBYE)
-                return False
+                return
             answers = [self._answer(proposed) for proposed in request.contexts]
             self._max_length = request.max_length
+            self._quirks = quirks_of(request.implementation_name, request.implementation_uid)
             self._stream.send(
                 pdu.write_associate_accept(request, answers, self._limits.max_pdu_length)
             )
         except (pdu.PduError, OSError, Woken) as error:
             raise _ended(error) from error
-        return True
 
     def _answer(self, proposed: pdu.Proposed) -> pdu.Answered:
         offer = self._offers.get(proposed.abstract_syntax)
@@ -169,6 +179,8 @@ class Association:
             while True:
                 context_id, request, data_set = self._next_request()
                 self._cancelled.clear()
+                if self._quirks.reply_delay:
+                    self._not_before = monotonic() + self._quirks.reply_delay
                 context = self._contexts[context_id]
                 offer = self._offers[context.abstract_syntax]
                 offer.service(self, context, request, data_set)
@@ -197,6 +209,9 @@ class Association:
 
     def send_encoded(self, messages: bytes) -> None:
         """Send what :meth:`encoded` made, several at once if wished; raises :class:`Ended`."""
+        if self._not_before:
+            sleep(max(self._not_before - monotonic(), 0))
+            self._not_before = 0.0
         try:
             self._stream.send(messages)
         except OSError as error:
@@ -284,13 +299,13 @@ class Association:
         self._waiting.append((context_id, command, data_set))
 
 
-def _unacceptable(request: pdu.AssociateRequest) -> Rejection | None:
+def _unacceptable(request: pdu.AssociateRequest) -> Refusal | None:
     if not request.protocol_version & 1:
-        return PROTOCOL_VERSION
+        return Refusal(PROTOCOL_VERSION, "request")
     if request.application_context != pdu.APPLICATION_CONTEXT:
-        return APPLICATION_CONTEXT
+        return Refusal(APPLICATION_CONTEXT, "request")
     if 0 < request.max_length < pdu.SMALLEST_LENGTH or not request.contexts:
-        return NO_REASON
+        return Refusal(NO_REASON, "request")
     return None
 
 

@@ -65,19 +65,11 @@ def shape(identifier: Identifier) -> Shape:
 
 
 def _asked(key: Key, supported: bool) -> Asked:
-    if key.items is None:
-        return Asked(key.tag, key.keyword, key.vr, supported and bool(key.keyword))
-    inner: dict[int, Asked] = {}
-    for item in key.items:
-        for asked in item:
-            inner[asked.tag] = _asked(asked, supported)
-    return Asked(
-        key.tag,
-        key.keyword,
-        "SQ",
-        supported and bool(key.keyword),
-        tuple(inner[tag] for tag in sorted(inner)),
-    )
+    known = supported and bool(key.keyword)
+    if key.inner is None:
+        return Asked(key.tag, key.keyword, key.vr, known)
+    inner = tuple(_asked(asked, supported) for asked in key.inner)
+    return Asked(key.tag, key.keyword, "SQ", known, inner)
 
 
 def respond(item: WorklistItem, plan: Plan) -> Response:

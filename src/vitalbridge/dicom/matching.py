@@ -103,8 +103,12 @@ def has_wildcard(text: str) -> bool:
 
 
 def is_universal(vr: str, text: str) -> bool:
-    """Return whether the key matches every value: empty, or only ``*`` (PS3.4 C.2.2.2.3, .4)."""
-    return not text or (vr in WILD_CARD_VRS and not text.strip("*"))
+    """Return whether the key matches every value: empty, or only ``*`` (PS3.4 C.2.2.2.3, .4).
+
+    The standard knows ``*`` for some VRs only, and no range that is open at both ends. In the other
+    VRs neither can be a value: modalities that send them can mean nothing else.
+    """
+    return not text.strip("*") or (text == "-" and vr in ("DA", "TM"))
 
 
 def person_name(key: str) -> Test | None:
@@ -159,7 +163,7 @@ def number(key: str) -> Test | None:
 
     Raises :class:`InvalidKey`.
     """
-    if not key:
+    if is_universal("DS", key):
         return None
     try:
         wanted = float(key)
@@ -179,15 +183,18 @@ Bounds = tuple[str, str]
 """Lowest and highest digits, inclusive and of full length; an empty one is open."""
 
 OPEN: Final[Bounds] = ("", "")
+_BACKWARDS: Final = "range of times ends before it begins"
 DAY_START, DAY_END = "0" * 12, "9" * 12
 
 
 def dates(key: str) -> Bounds:
     """Return the range of a DA key: one date or ``A-B``, ``A-``, ``-B`` (PS3.4 C.2.2.2.5).
 
-    Bounds are ``YYYYMMDD``. The old form with periods is understood. Raises :class:`InvalidKey`.
+    Bounds are ``YYYYMMDD``. The old form with periods is understood. Raises :class:`InvalidKey`,
+    also for a range that ends before it begins.
     """
-    return _ends(key.replace(".", "").replace("/", ""), _DA, "not a date or range of dates")
+    bounds = _ends(key.replace(".", "").replace("/", ""), _DA, "not a date or range of dates")
+    return _in_order(bounds, "range of dates ends before it begins")
 
 
 def times(key: str) -> Bounds:
@@ -198,6 +205,15 @@ def times(key: str) -> Bounds:
     """
     low, high = _ends(key.replace(":", ""), _TM, "not a time or range of times")
     return earliest_time(low) if low else "", latest_time(high) if high else ""
+
+
+def _in_order(bounds: Bounds, complaint: str) -> Bounds:
+    # Such a range has no meaning (PS3.4 C.2.2.2.5). Taken as it stands it matches nothing, and an
+    # empty list would look like a day without patients.
+    low, high = bounds
+    if low and high and low > high:
+        raise InvalidKey(complaint)
+    return bounds
 
 
 def _ends(key: str, form: re.Pattern[str], complaint: str) -> Bounds:
@@ -231,7 +247,7 @@ def within(bounds: Bounds, earliest: str, latest: str) -> bool:
 
 def date(key: str) -> Test | None:
     """Return a test of a stored DA, also a shortened one; raises :class:`InvalidKey`."""
-    if not key:
+    if is_universal("DA", key):
         return None
     bounds = dates(key)
     return lambda stored: (
@@ -241,9 +257,9 @@ def date(key: str) -> Test | None:
 
 def time(key: str) -> Test | None:
     """Return a test of a stored TM; raises :class:`InvalidKey`."""
-    if not key:
+    if is_universal("TM", key):
         return None
-    bounds = times(key)
+    bounds = _in_order(times(key), _BACKWARDS)
     return lambda stored: (
         bool(stored) and within(bounds, earliest_time(stored), latest_time(stored))
     )
@@ -255,14 +271,17 @@ def date_and_time(date_key: str, time_key: str) -> tuple[Bounds, Bounds, Bounds]
     Ranges of date and time are one range: July 5 to July 7 with 10:00 to 18:00 is from July 5,
     10:00 to July 7, 18:00 (DICOM PS3.4 Table K.6-1). What remains a condition on the date or the
     time alone, as one time on every day, is in the other two bounds. Start bounds have 20 digits,
-    ``YYYYMMDDHHMMSSffffff``. Raises :class:`InvalidKey`.
+    ``YYYYMMDDHHMMSSffffff``. Raises :class:`InvalidKey`; a range of times may begin later in the
+    day than it ends only where the days leave room for it.
     """
-    day = dates(date_key) if date_key else OPEN
-    hour = times(time_key) if time_key else OPEN
+    day = OPEN if is_universal("DA", date_key) else dates(date_key)
+    hour = OPEN if is_universal("TM", time_key) else times(time_key)
+    if day == OPEN:
+        return OPEN, OPEN, _in_order(hour, _BACKWARDS)
     several_days = day[0] != day[1]
-    if day == OPEN or (several_days and time_key and "-" not in time_key):
+    if several_days and hour != OPEN and "-" not in time_key:
         start = (day[0] + DAY_START if day[0] else "", day[1] + DAY_END if day[1] else "")
         return start, day, hour
     low = day[0] + (hour[0] or DAY_START) if day[0] else ""
     high = day[1] + (hour[1] or DAY_END) if day[1] else ""
-    return (low, high), OPEN, OPEN
+    return _in_order((low, high), _BACKWARDS), OPEN, OPEN

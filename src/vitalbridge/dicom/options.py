@@ -15,16 +15,19 @@ class Peer(msgspec.Struct, frozen=True):
     """What is known of one modality, by its AE title.
 
     ``character_sets`` are the values of Specific Character Set that it understands, best first,
-    each as it is sent (``ISO_IR 100``, ``\\ISO 2022 IR 87``); empty means all.
+    each as it is sent (``ISO_IR 100``, ``\\ISO 2022 IR 87``); empty means all. ``addresses`` are
+    where it may call from; empty means anywhere.
     """
 
     character_sets: tuple[str, ...] = ()
+    addresses: tuple[Network, ...] = ()
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the server listens and whom it answers.
 
-    Empty ``allowed_calling_ae`` and ``allowed_addresses`` let everyone in. ``max_results`` bounds
+    Empty ``allowed_calling_ae`` and ``allowed_addresses`` let everyone in; networks of IPv4 are
+    written as such (not mapped into IPv6). ``max_results`` bounds
     the matches of one query (0: none). Times are in seconds, as :class:`Limits` explains them.
     ``cache_bytes`` bounds the memory for encoded responses.
     """
@@ -61,8 +64,9 @@ class WorklistEvents:
     def rejected(self, calling_ae: str, address: str, reason: str) -> None:
         """Note that a connection got no association.
 
-        ``reason`` is ``called_ae``, ``calling_ae``, ``address``, ``limit``, ``request``, or, when
-        none was ever asked for, ``protocol``, ``slow``, ``lost``, ``aborted`` or ``stopped``.
+        ``reason`` is ``address``, ``called_ae``, ``calling_ae``, ``peer_address`` (the title may
+        not call from there), ``limit``, ``request``, or, when none was ever asked for,
+        ``protocol``, ``slow``, ``lost``, ``aborted`` or ``stopped``.
         """
 
     def echoed(self, calling_ae: str) -> None:

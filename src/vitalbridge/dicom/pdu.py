@@ -48,7 +48,11 @@ class Proposed(msgspec.Struct, frozen=True):
 
 
 class AssociateRequest(msgspec.Struct, frozen=True):
-    """A-ASSOCIATE-RQ (DICOM PS3.8 9.3.2). ``max_length`` 0 means without a limit."""
+    """A-ASSOCIATE-RQ (DICOM PS3.8 9.3.2). ``max_length`` 0 means without a limit.
+
+    The implementation is who the peer's software says it is (DICOM PS3.7 D.3.3.2); both may be
+    empty.
+    """
 
     called_ae: str
     calling_ae: str
@@ -56,6 +60,8 @@ class AssociateRequest(msgspec.Struct, frozen=True):
     max_length: int = 0
     application_context: str = APPLICATION_CONTEXT
     protocol_version: int = 1
+    implementation_uid: str = IMPLEMENTATION_UID
+    implementation_name: str = IMPLEMENTATION_NAME
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -81,12 +87,12 @@ def _item(kind: int, body: bytes) -> bytes:
     return _ITEM.pack(kind, len(body)) + body
 
 
-def _user_information(max_length: int) -> bytes:
+def _user_information(max_length: int, uid: str, name: str) -> bytes:
     return _item(
         0x50,
         _item(0x51, struct.pack(">I", max_length))
-        + _item(0x52, IMPLEMENTATION_UID.encode())
-        + _item(0x55, IMPLEMENTATION_NAME.encode()),
+        + _item(0x52, uid.encode())
+        + _item(0x55, name.encode()),
     )
 
 
@@ -108,7 +114,10 @@ def write_associate_request(request: AssociateRequest) -> bytes:
         for syntax in context.transfer_syntaxes:
             content += _item(0x40, syntax.encode())
         body += _item(0x20, content)
-    return _pdu(ASSOCIATE_RQ, body + _user_information(request.max_length))
+    body += _user_information(
+        request.max_length, request.implementation_uid, request.implementation_name
+    )
+    return _pdu(ASSOCIATE_RQ, body)
 
 
 def write_associate_accept(
@@ -120,7 +129,8 @@ def write_associate_accept(
     for answer in answers:
         content = bytes([answer.id, 0, answer.result, 0])
         body += _item(0x21, content + _item(0x40, answer.transfer_syntax.encode()))
-    return _pdu(ASSOCIATE_AC, body + _user_information(max_length))
+    body += _user_information(max_length, IMPLEMENTATION_UID, IMPLEMENTATION_NAME)
+    return _pdu(ASSOCIATE_AC, body)
 
 
 def associate_reject(result: int, source: int, reason: int) -> bytes:
@@ -163,18 +173,25 @@ def read_associate_request(body: bytes) -> AssociateRequest:
     version, called, calling = _read_fixed_fields(body)
     application_context = ""
     contexts: list[Proposed] = []
-    max_length = 0
+    user: dict[int, bytes] = {}
     for kind, content in _items(body[68:]):
         if kind == 0x10:
             application_context = _text(content)
         elif kind == 0x20:
             contexts.append(_read_proposed(content))
         elif kind == 0x50:
-            max_length = _read_max_length(content)
+            user = dict(_items(content))
     if len({context.id for context in contexts}) != len(contexts):
         raise PduError("presentation context id used twice")
     return AssociateRequest(
-        called, calling, tuple(contexts), max_length, application_context, version
+        called,
+        calling,
+        tuple(contexts),
+        _max_length(user),
+        application_context,
+        version,
+        _text(user.get(0x52, b"")),
+        _text(user.get(0x55, b"")),
     )
 
 
@@ -198,14 +215,11 @@ def _read_proposed(content: bytes) -> Proposed:
     return Proposed(content[0], abstract, tuple(transfer))
 
 
-def _read_max_length(content: bytes) -> int:
-    for kind, value in _items(content):
-        if kind == 0x51:
-            if len(value) != 4:
-                raise PduError("maximum length of a wrong size")
-            length: int = struct.unpack(">I", value)[0]
-            return length
-    return 0
+def _max_length(user: dict[int, bytes]) -> int:
+    value = user.get(0x51, bytes(4))
+    if len(value) != 4:
+        raise PduError("maximum length of a wrong size")
+    return int.from_bytes(value, "big")
 
 
 def read_associate_accept(body: bytes) -> AssociateAccept:
@@ -221,7 +235,7 @@ def read_associate_accept(body: bytes) -> AssociateAccept:
             syntaxes = [_text(value) for inner, value in _items(content[4:]) if inner == 0x40]
             answers.append(Answered(content[0], content[2], syntaxes[0] if syntaxes else ""))
         elif kind == 0x50:
-            max_length = _read_max_length(content)
+            max_length = _max_length(dict(_items(content)))
     return AssociateAccept(tuple(answers), max_length)
 
 

@@ -29,7 +29,7 @@ from vitalbridge.dicom.dictionary import (
 from vitalbridge.dicom.worklist import WorklistItem, WorklistQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from vitalbridge.dicom.attributes import Attributes, Value
     from vitalbridge.dicom.elements import Element, Syntax
@@ -66,14 +66,15 @@ class InvalidIdentifier(ValueError):
 class Key(msgspec.Struct, frozen=True):
     """One attribute of the identifier.
 
-    ``values`` are its values in text, none when it is empty; ``items`` the keys inside a sequence.
+    ``values`` are its values in text, none when it matches everything; ``inner`` the keys inside
+    the one item of a sequence.
     """
 
     tag: int
     keyword: str
     vr: str
     values: tuple[str, ...] = ()
-    items: tuple[tuple[Key, ...], ...] | None = None
+    inner: tuple[Key, ...] | None = None
 
 
 class Identifier(msgspec.Struct, frozen=True):
@@ -124,8 +125,12 @@ def _keys(
         if element.items is not None or vr == "SQ":
             if vr not in ("SQ", "UN") or (element.items is None and element.value):
                 raise InvalidIdentifier("Attribute and sequence confused", tag)
-            items = tuple(_keys(item, charset, assumed) for item in element.items or ())
-            keys[tag] = Key(tag, keyword, "SQ", items=items)
+            items = element.items or ()
+            if keyword and len(items) > 1:
+                # PS3.4 C.2.2.2.6 wants one item, and gives no meaning to more.
+                raise InvalidIdentifier("Sequence key of more than one item", tag)
+            inner = _keys(items[0], charset, assumed) if keyword and items else ()
+            keys[tag] = Key(tag, keyword, "SQ", inner=inner)
         elif keyword:
             keys[tag] = Key(tag, keyword, vr, _values(element, vr, charset, assumed))
         else:
@@ -143,7 +148,9 @@ def _values(
         return ()
     if vr in ("LT", "ST", "UT"):
         return (text,)
-    return tuple(value for part in text.split("\\") if (value := part.strip(" \0")))
+    values = tuple(value for part in text.split("\\") if (value := part.strip(" \0")))
+    # Values are alternatives: one that is universal makes all of them so.
+    return () if any(matching.is_universal(vr, value) for value in values) else values
 
 
 def _text(element: Element, charset: CharacterSet, assumed: tuple[CharacterSet, ...]) -> str:
@@ -167,11 +174,11 @@ def index_query(identifier: Identifier) -> WorklistQuery:
             conditions[_EXACT_INDEX[key.keyword]] = exact
         elif key.keyword == "PatientName" and len(key.values) == 1:
             prefix = _prefix(key.values[0])
-        elif key.keyword == STEP_SEQUENCE and key.items is not None and len(key.items) == 1:
-            for inner in key.items[0]:
+        elif key.keyword == STEP_SEQUENCE and key.inner:
+            for inner in key.inner:
                 if inner.keyword in _STEP_INDEX and (exact := _exact(inner)):
                     conditions[_STEP_INDEX[inner.keyword]] = exact
-            day, hour = (_single(key.items[0], keyword) for keyword in _START)
+            day, hour = (_single(key.inner, keyword) for keyword in _START)
             (low, high), _, _ = _start_bounds(day, hour)
     return WorklistQuery(
         **conditions,
@@ -232,7 +239,7 @@ def matcher(identifier: Identifier) -> Matcher:
     step: list[Condition] = []
     for key in identifier.keys:
         if key.keyword == STEP_SEQUENCE:
-            step += _any_item(key, supported=True, of_step=True)
+            step += _step_conditions(key.inner or ())
         else:
             top += _condition(key, supported=key.keyword in WORKLIST_ATTRIBUTES)
 
@@ -248,7 +255,7 @@ def matcher(identifier: Identifier) -> Matcher:
 
 
 def _condition(key: Key, *, supported: bool) -> list[Condition]:
-    if key.items is not None:
+    if key.inner is not None:
         return _sequence_condition(key, supported=supported)
     if not key.values or not key.keyword:
         return []
@@ -305,7 +312,7 @@ def _one_value_test(vr: str, value: str) -> matching.Test | None:
 
 def _sequence_condition(key: Key, *, supported: bool) -> list[Condition]:
     keyword = key.keyword
-    conditions = _any_item(key, supported=supported, of_step=False)
+    conditions = _conditions(key.inner or (), supported=supported)
     if not conditions:
         return []
 
@@ -320,25 +327,16 @@ def _sequence_condition(key: Key, *, supported: bool) -> list[Condition]:
     return [condition]
 
 
-def _any_item(key: Key, *, supported: bool, of_step: bool) -> list[Condition]:
-    """Return the conditions on one stored item: what any of the key's items asks for."""
-    alternatives: list[list[Condition]] = []
-    for item in key.items or ():
-        conditions: list[Condition] = []
-        day, hour = (_single(item, keyword) for keyword in _START) if of_step else (None, None)
-        if day and hour:
-            conditions.append(_start_condition(day, hour))
-        for inner in item:
-            if not (day and hour and (inner is day or inner is hour)):
-                conditions += _condition(inner, supported=supported)
-        if not conditions:
-            return []
-        alternatives.append(conditions)
-    if len(alternatives) <= 1:
-        return alternatives[0] if alternatives else []
-    return [
-        lambda stored: any(all(test(stored) for test in tests) for tests in alternatives),
-    ]
+def _conditions(keys: Iterable[Key], *, supported: bool) -> list[Condition]:
+    return [condition for key in keys for condition in _condition(key, supported=supported)]
+
+
+def _step_conditions(keys: Sequence[Key]) -> list[Condition]:
+    day, hour = (_single(keys, keyword) for keyword in _START)
+    if not (day and hour):
+        return _conditions(keys, supported=True)
+    others = [key for key in keys if key is not day and key is not hour]
+    return [_start_condition(day, hour), *_conditions(others, supported=True)]
 
 
 def _start_condition(day: Key, hour: Key) -> Condition:

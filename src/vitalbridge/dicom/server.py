@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import os
 import select
@@ -18,9 +17,17 @@ import traceback
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
-from vitalbridge.dicom import association as upper
+from vitalbridge.dicom import access
 from vitalbridge.dicom import command as dimse
-from vitalbridge.dicom.association import Association, Context, Ended, Limits, Offer, Rejection
+from vitalbridge.dicom.association import (
+    LIMIT_EXCEEDED,
+    Association,
+    Context,
+    Ended,
+    Limits,
+    Offer,
+    Refusal,
+)
 from vitalbridge.dicom.charsets import character_set
 from vitalbridge.dicom.elements import SYNTAXES
 from vitalbridge.dicom.find import Answers, Asked
@@ -41,11 +48,7 @@ _ACCEPT_PAUSE: Final = 0.1
 _HANG_UP: Final = 2.0
 _BATCH: Final = 16 * 1024
 _MAX_WAITING_ROOM: Final = 16
-_REJECTIONS: Final = {
-    upper.CALLED_AE: "called_ae",
-    upper.CALLING_AE: "calling_ae",
-    upper.LIMIT_EXCEEDED: "limit",
-}
+_FULL: Final = Refusal(LIMIT_EXCEEDED, "limit")
 
 
 class WorklistServer:
@@ -79,13 +82,20 @@ class WorklistServer:
         }
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, socket.socket] = {}
+        self._established: set[threading.Thread] = set()
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
         self._stop_read, self._stop_write = -1, -1
 
     @property
     def associations(self) -> int:
-        """The number of open connections."""
+        """The number of established associations."""
+        with self._lock:
+            return len(self._established)
+
+    @property
+    def connections(self) -> int:
+        """The number of open connections, those without an association included."""
         with self._lock:
             return len(self._connections)
 
@@ -111,7 +121,10 @@ class WorklistServer:
         return host, port
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Stop listening, let requests in progress finish for ``timeout`` seconds, then hang up."""
+        """Stop listening, let requests in progress finish for ``timeout`` seconds, then hang up.
+
+        Returns two seconds later at most, even when a source does not return.
+        """
         if self._acceptor is None or self._listener is None:
             return
         deadline = monotonic() + timeout
@@ -119,20 +132,22 @@ class WorklistServer:
         self._acceptor.join()
         self._acceptor = None
         self._listener.close()
-        for thread in self._threads():
-            thread.join(max(deadline - monotonic(), 0))
+        self._join(deadline)
         with self._lock:
             for connection in self._connections.values():
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads():
-            thread.join(_HANG_UP)
+        self._join(monotonic() + _HANG_UP)
         if self._threads():
             # A source that does not return: its thread still watches the pipe.
             _LOG.error("DICOM stopped with a query that does not end")
             return
         os.close(self._stop_read)
         os.close(self._stop_write)
+
+    def _join(self, deadline: float) -> None:
+        for thread in self._threads():
+            thread.join(max(deadline - monotonic(), 0))
 
     def _threads(self) -> list[threading.Thread]:
         with self._lock:
@@ -145,6 +160,7 @@ class WorklistServer:
         stopped = select.poll()
         stopped.register(self._stop_read, select.POLLIN)
         poll.register(self._listener, select.POLLIN)
+        starved = False
         while all(descriptor != self._stop_read for descriptor, _ in poll.poll()):
             try:
                 connection, address = self._listener.accept()
@@ -152,13 +168,23 @@ class WorklistServer:
                 continue
             except OSError as error:
                 # Out of descriptors or memory: what is open goes on, new ones wait a little.
-                _LOG.error(
-                    "DICOM connection not accepted: %s", errno.errorcode.get(error.errno or 0)
-                )
+                if not starved:
+                    _LOG.error(
+                        "DICOM connections not accepted: %s", errno.errorcode.get(error.errno or 0)
+                    )
+                starved = True
                 if stopped.poll(_ACCEPT_PAUSE * 1000):
                     return
                 continue
-            self._begin(connection, address[0])
+            if starved:
+                _LOG.warning("DICOM connections accepted again")
+            starved = False
+            try:
+                self._begin(connection, address[0])
+            except Exception as error:
+                # The listener outlives whatever is wrong with one connection.
+                connection.close()
+                _log_unexpected("DICOM connection not served", error)
 
     def _begin(self, connection: socket.socket, address: str) -> None:
         thread = threading.Thread(
@@ -176,10 +202,9 @@ class WorklistServer:
         try:
             thread.start()
         except RuntimeError:
-            _LOG.error("DICOM connection not served: no thread for it")
             with self._lock:
                 del self._connections[thread]
-            connection.close()
+            raise
 
     def _run(self, connection: socket.socket, address: str) -> None:
         try:
@@ -189,6 +214,7 @@ class WorklistServer:
             _log_unexpected("DICOM association ended by an error", error)
         finally:
             with self._lock:
+                self._established.discard(threading.current_thread())
                 del self._connections[threading.current_thread()]
 
     def _associate(self, connection: socket.socket, address: str) -> None:
@@ -203,16 +229,13 @@ class WorklistServer:
             stream, self._offers, self._limits, lambda request: self._judge(request, address)
         )
         try:
-            established = association.accept()
+            association.accept()
         except Ended as end:
             association.end(end)
             self._events.rejected(association.calling_ae, address, end.reason)
             return
-        if not established:
-            reason = _REJECTIONS.get(association.rejection or upper.NO_REASON, "request")
-            if not self._is_allowed(address):
-                reason = "address"
-            self._events.rejected(association.calling_ae, address, reason)
+        if association.refusal:
+            self._events.rejected(association.calling_ae, address, association.refusal.reason)
             return
         self._events.opened(association.calling_ae, address)
         reason = "error"
@@ -221,26 +244,16 @@ class WorklistServer:
         finally:
             self._events.closed(association.calling_ae, address, reason)
 
-    def _judge(self, request: AssociateRequest, address: str) -> Rejection | None:
-        options = self._options
-        if not self._is_allowed(address):
-            return upper.NO_REASON
-        if options.require_called_ae and request.called_ae != options.ae_title:
-            return upper.CALLED_AE
-        if options.allowed_calling_ae and request.calling_ae not in options.allowed_calling_ae:
-            return upper.CALLING_AE
-        if self.associations > options.max_associations:
-            return upper.LIMIT_EXCEEDED
+    def _judge(self, request: AssociateRequest, address: str) -> Refusal | None:
+        if refused := access.refusal(request, address, self._options):
+            return refused
+        with self._lock:
+            # Those that have connected and ask for nothing don't count: a port scan must not keep
+            # modalities out.
+            if len(self._established) >= self._options.max_associations:
+                return _FULL
+            self._established.add(threading.current_thread())
         return None
-
-    def _is_allowed(self, address: str) -> bool:
-        allowed = self._options.allowed_addresses
-        if not allowed:
-            return True
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in allowed)
 
     def _echo(
         self, association: Association, context: Context, request: Command, data_set: bytes

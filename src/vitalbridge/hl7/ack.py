@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .charsets import charset_of, charset_of_header
 from .errors import CharsetError, Fault
+from .message import starts_segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -333,9 +334,10 @@ def _header_of(raw: bytes) -> _Header:
 
 def _first_line(raw: bytes) -> bytes:
     end = raw.find(b"\r")
-    line = raw[:end] if end >= 0 else raw
-    feed = line.find(b"\n")
-    return line[:feed] if feed >= 0 else line
+    feed = raw.find(b"\n") if end < 0 else raw.find(b"\n", 0, end)
+    if feed >= 0 and (end < 0 or starts_segment(raw, feed + 1)):
+        end = feed
+    return raw[:end] if end >= 0 else raw
 
 
 def _read_header(segment: bytes) -> _Header:

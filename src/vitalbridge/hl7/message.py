@@ -79,7 +79,7 @@ class Message:
         self._default_charset = default_charset
         end = body.find(b"\r")
         feed = body.find(b"\n") if end < 0 else body.find(b"\n", 0, end)
-        self._line_feeds = feed >= 0 and (end < 0 or _starts_segment(body, feed + 1))
+        self._line_feeds = feed >= 0 and (end < 0 or starts_segment(body, feed + 1))
         if self._line_feeds:
             end = feed
         head = (body[:end] if end >= 0 else body).decode("latin-1")
@@ -375,7 +375,7 @@ def _charset_stated(text: str, repetition: str, default: str | None) -> Charset:
     return charset_of(text.split(repetition) if text else [], default)
 
 
-def _starts_segment(body: bytes, at: int) -> bool:
+def starts_segment(body: bytes, at: int) -> bool:
     """Whether a segment id and the field separator stand there."""
     name = body[at : at + 3]
     return name.isalnum() and name.isupper() and body[at + 3 : at + 4] == body[3:4]

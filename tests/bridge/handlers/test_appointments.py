@@ -189,6 +189,14 @@ def test_an_older_message_is_stale(world: World) -> None:
     assert world.step().start == "20240110100000"
 
 
+def test_the_orders_own_times_are_not_those_of_appointments(world: World) -> None:
+    world.orm("NW", time=T1)
+    world.siu("S12", time=T3, placer="P1")
+    # Entered before the appointment was made, changed after it.
+    assert world.orm("XO", time=T2, start=LATER).changes == ["updated"]
+    assert world.step().start == LATER
+
+
 def test_an_older_one_than_what_the_order_said_is_stale(world: World) -> None:
     world.orm("NW", time=T2)
     assert world.siu("S12", time=T1, placer="P1").notes == ["stale"]
@@ -231,3 +239,21 @@ def test_a_held_order_stays_hidden_when_it_is_moved(world: World) -> None:
     world.siu("S12", placer="P1")
     assert world.visible() == []
     assert world.step().start == "20240110100000"
+
+
+def test_a_hold_while_the_appointment_is_cancelled_counts(world: World) -> None:
+    world.orm("NW")
+    world.siu("S15", "AP1", placer="P1")
+    world.orm("HD")
+    world.siu("S12", "AP2", placer="P1")
+    assert world.visible() == []
+    world.orm("RL")
+    assert len(world.visible()) == 1
+
+
+def test_an_entry_that_has_begun_still_learns_its_order(world: World) -> None:
+    world.siu("S12", status="Started")
+    world.siu("S14", placer="P1", status="Booked")
+    world.orm("NW")
+    assert world.step().status == "STARTED"
+    assert world.step().order_key == world.order("P1").key

@@ -53,10 +53,6 @@ appointments = st.tuples(
     st.sampled_from(["Booked", "Arrived", "Started", "Complete", "Noshow"]),
     starts,
 )
-# Each order with an appointment of its own, which not every message says.
-own_appointments = appointments.map(
-    lambda op: (*op[:3], op[3] and op[2].replace("AP", "P"), *op[4:])
-)
 merges = st.tuples(
     st.just("adt"),
     st.sampled_from(["A08", "A40", "A40"]),
@@ -174,7 +170,7 @@ def test_nothing_goes_back_nor_gets_lost_nor_shows_what_was_called_off(
 @settings(max_examples=100, deadline=None)
 @given(
     ops=st.one_of(
-        st.lists(st.one_of(orders, imaging, own_appointments), max_size=10),
+        st.lists(st.one_of(orders, imaging), max_size=10),
         st.lists(merges_of_two, max_size=10),
     ),
     minutes=st.permutations(range(10, 20)),

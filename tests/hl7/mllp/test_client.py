@@ -330,6 +330,8 @@ async def test_ipv6(run: Run) -> None:
 async def test_the_server_of_python_hl7_as_peer() -> None:
     message = "MSH|^~\\&|HIS|WARD|PACS|RAD|20250314||ADT^A04|42|P|2.5\rPID|1\r"
 
+    ended = asyncio.Event()
+
     async def answer(reader: Any, writer: Any) -> None:
         while not writer.is_closing():
             try:
@@ -338,6 +340,8 @@ async def test_the_server_of_python_hl7_as_peer() -> None:
                 break
             writer.writemessage(received.create_ack())
             await writer.drain()
+        writer.close()
+        ended.set()
 
     async with await start_hl7_server(answer, host="127.0.0.1", port=0) as server:
         client = MllpClient()
@@ -346,3 +350,4 @@ async def test_the_server_of_python_hl7_as_peer() -> None:
             reply = await client.send(message.encode(), 5)
             assert b"\rMSA|AA|42" in reply
         await client.close()
+        await ended.wait()

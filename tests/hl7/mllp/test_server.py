@@ -372,8 +372,9 @@ async def test_small_packets_leave_at_once(run: Run) -> None:
         wire = await here.connect()
         wire.write(frame(b"a"))
         await here.received(1)
-        (transport,) = here.server._accepted.values()
-        connected = transport.get_extra_info("socket")
+        (connection,) = here.server._connections
+        assert connection._transport is not None
+        connected = connection._transport.get_extra_info("socket")
         assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         here.exchanges[0].reply(b"1")

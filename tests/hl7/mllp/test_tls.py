@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from vitalbridge.hl7.mllp import (
     CertificateRejected,
+    ConnectionClosed,
     ConnectionTimeout,
     MllpClient,
-    MllpError,
     TlsFailed,
     client_context,
     frame,
@@ -62,7 +62,8 @@ async def test_the_subject_of_a_client_certificate(run: Run, authority: Authorit
     async with run(tls=mutual(authority)) as here:
         assert await send(here, trusting(authority, authority.client)) == b"re:a"
         subject = here.exchanges[0].peer.tls_subject
-        assert subject == "CN=ris.example,O=Radiology\\, client"
+        assert subject.startswith("CN=ris.example,")
+        assert subject.endswith(",O=Radiology\\, client")
         assert here.seen.peers[0].tls_subject == subject
 
 
@@ -74,9 +75,9 @@ async def test_a_client_without_a_certificate_is_refused(
     if version == "tls_1_2":
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with run(tls=mutual(authority)) as here:
-        with pytest.raises(MllpError) as error:
+        # In TLS 1.3 the client has finished its handshake when the server looks at certificates.
+        with pytest.raises(TlsFailed if version == "tls_1_2" else ConnectionClosed):
             await send(here, context)
-        assert isinstance(error.value, TlsFailed)
         await here.seen.until("refused", "tls_handshake")
         assert here.messages == []
         assert here.server.connections == 0
@@ -86,7 +87,7 @@ async def test_a_client_of_another_authority_is_refused(
     run: Run, authority: Authority, stranger: Authority
 ) -> None:
     async with run(tls=mutual(authority)) as here:
-        with pytest.raises(TlsFailed):
+        with pytest.raises(ConnectionClosed):
             await send(here, trusting(authority, stranger.client))
         await here.seen.until("refused", "tls_handshake")
         assert here.messages == []
@@ -161,8 +162,9 @@ async def test_connections_in_their_handshake_count(run: Run, authority: Authori
 async def test_draining_ends_a_handshake(run: Run, authority: Authority) -> None:
     async with run(tls=server_context(*authority.server)) as here:
         wire = await here.connect()
-        while not here.server.connections:
+        for _ in range(5):
             await asyncio.sleep(0)
+        assert here.server.connections == 1
         async with asyncio.timeout(3):
             await here.server.drain(2)
         assert await wire.end() == b""

@@ -19,6 +19,7 @@ from vitalbridge.bridge.handlers.status import (
     Verdict,
     change_word,
     has_begun,
+    is_settled,
     judge,
 )
 from vitalbridge.bridge.handlers.steps import (
@@ -81,8 +82,8 @@ def apply_appointment(message: Message, context: HandlerContext, working: Workin
         subjects.append(f"order:{order_key}")
     if any(is_stale(working, context, subject, time) for subject in subjects):
         return
-    for subject in subjects:
-        remember(working, context, subject, time)
+    # Not of the order: its own times are those of its entry (ORC-9), which may lie well before.
+    remember(working, context, subjects[0], time)
     if any(step.patient_key != scene.patient.key for step in steps or entries) or (
         order is not None and order.patient_key != scene.patient.key
     ):
@@ -238,12 +239,16 @@ def _put_entries(scene: Scene, told: _Told, entries: Sequence[Step]) -> None:
 
 
 def _revised(scene: Scene, told: _Told, entry: Step, one: StepRecord) -> Step:
-    if entry.status in FINAL and entry.status_source != "appointment":
-        return entry
     status, source = _status(scene.working, told, entry)
-    if has_begun(entry.status):
-        return msgspec.structs.replace(entry, status=status, status_source=source)
     record = told.record
+    if has_begun(entry.status) or is_settled(entry):
+        return msgspec.structs.replace(
+            entry,
+            status=status,
+            status_source=source,
+            placer=record.placer or entry.placer,
+            filler=record.filler or entry.filler,
+        )
     return msgspec.structs.replace(
         entry,
         start=entry.start if one.start_assumed else one.start or entry.start,

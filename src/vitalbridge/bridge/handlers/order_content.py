@@ -12,7 +12,7 @@ from vitalbridge.bridge.handlers.order_control import Action
 from vitalbridge.bridge.handlers.order_plan import Plan, content_of
 from vitalbridge.bridge.handlers.recency import remember
 from vitalbridge.bridge.handlers.scene import Scene, assumed_start
-from vitalbridge.bridge.handlers.status import FINAL, Verdict, has_begun, judge
+from vitalbridge.bridge.handlers.status import FINAL, Verdict, has_begun, is_settled, judge
 from vitalbridge.bridge.handlers.steps import (
     Wanted,
     match,
@@ -163,8 +163,8 @@ def _put_revised(
     if wanted is not None and judge(status, source, wanted) is Verdict.APPLY:
         status, source = wanted, "hl7"
     hidden = after.held or after.disputed
-    if hidden != (before.held or before.disputed) and source != "operator" and status not in FINAL:
-        held = hidden
+    if hidden != (before.held or before.disputed) and source != "operator":
+        held = held if is_settled(revision) else hidden
     put_if_changed(
         scene.working,
         step,

@@ -20,7 +20,7 @@ from vitalbridge.bridge.handlers.order_control import (
 from vitalbridge.bridge.handlers.order_plan import Plan
 from vitalbridge.bridge.handlers.recency import is_newer, is_stale, remember
 from vitalbridge.bridge.handlers.scene import Scene, scene_of
-from vitalbridge.bridge.handlers.status import CALLED_OFF, FINAL
+from vitalbridge.bridge.handlers.status import CALLED_OFF, FINAL, is_settled
 from vitalbridge.bridge.handlers.steps import put_if_changed, set_status
 from vitalbridge.bridge.model import Note, Order, StepStatus, Unprocessable
 from vitalbridge.translate import orders_from
@@ -241,5 +241,5 @@ def _put_visibility(working: Working, before: Order, after: Order) -> None:
     if held == (before.held or before.disputed):
         return
     for step in working.steps_of_order(after.key):
-        if step.status not in FINAL and step.status_source != "operator":
+        if not is_settled(step) and step.status_source != "operator":
             put_if_changed(working, step, msgspec.structs.replace(step, held=held))

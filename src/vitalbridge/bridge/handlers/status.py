@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from vitalbridge.bridge.model import StepStatus
+from vitalbridge.bridge.model import Step, StepStatus
 
 _RANK: Final[dict[StepStatus, int]] = {
     StepStatus.SCHEDULED: 0,
@@ -59,6 +59,11 @@ def judge(current: StepStatus, source: str, wanted: StepStatus) -> Verdict:
     if begun and source == "mpps":
         return Verdict.REFUSED if wanted is StepStatus.DISCONTINUED else Verdict.NO_EFFECT
     return Verdict.APPLY if _RANK[wanted] > _RANK[current] else Verdict.NO_EFFECT
+
+
+def is_settled(step: Step) -> bool:
+    """Return whether nothing may show the step again: a final status that cannot be revived."""
+    return step.status in FINAL and step.status_source not in REVIVABLE_SOURCES
 
 
 def change_word(status: StepStatus) -> str:

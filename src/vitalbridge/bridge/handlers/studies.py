@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vitalbridge.bridge.handlers.status import has_begun
+from vitalbridge.bridge.handlers.status import FINAL, has_begun
 from vitalbridge.bridge.model import Note, Patient
 from vitalbridge.translate import new_study_uid
 
@@ -55,7 +55,7 @@ def share_study_uid(
         if (
             order.key == order_key
             or order.patient_key != patient_key
-            or order.tombstone
+            or order.status in FINAL
             or order.study_uid == study_uid
         ):
             continue

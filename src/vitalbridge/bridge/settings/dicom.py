@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_interface
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
 from vitalbridge.bridge.settings.fields import (
     AeTitle,
     Host,
+    Kind,
     Port,
     PositiveInt,
     PositiveSeconds,
@@ -14,6 +21,35 @@ from vitalbridge.bridge.settings.fields import (
     listing,
     section,
 )
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    text = str(value).strip()
+    try:
+        # The zone of a link-local address is dropped: callers are told apart without it.
+        written = ip_interface(text.partition("%")[0])
+        network = written.network
+    except ValueError as error:
+        raise PydanticCustomError(
+            "network", "must be an IP address or a network such as 10.1.0.0/16"
+        ) from error
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        raise PydanticCustomError("network", "must be written as IPv4, without ::ffff:")
+    if written.ip != network.network_address:
+        # Whether one caller is meant or the whole network around it, nobody can know.
+        raise PydanticCustomError(
+            "network",
+            "has bits set beyond its prefix: write {ip} or {network}",
+            {"ip": str(written.ip), "network": str(network)},
+        )
+    return network
+
+
+Network: TypeAlias = Annotated[
+    IPv4Network | IPv6Network, BeforeValidator(_network), Kind("address or network")
+]
 
 
 class PacsNode(Section):
@@ -55,7 +91,10 @@ class PeerSettings(Section):
     character_sets: list[str] = listing(
         "Defined terms of (0008,0005) that it can read, first preferred; empty: any."
     )
-    addresses: list[Host] = listing("Addresses that it may call from; empty: any.")
+    addresses: list[Network] = listing(
+        "Addresses and networks (IPv4, IPv6) that this AE title may call from; empty: any. From"
+        " elsewhere: calling AE title not recognized."
+    )
 
 
 class DicomSettings(Section):
@@ -65,11 +104,22 @@ class DicomSettings(Section):
     port: Port = key(11112, "DICOM port of the worklist server.")
     bind_address: Host = key("0.0.0.0", "Address that it binds to.")
     ae_title: AeTitle = key("PACS_BRIDGE", "AE title that modalities call.")
+    require_called_ae: bool = key(
+        False,
+        "Reject those who call another AE title than `ae_title`. Off by default: modalities set up"
+        " for an earlier worklist server go on working.",
+    )
     allowed_calling_ae: list[AeTitle] = listing("AE titles that may call; empty: any.")
+    allowed_addresses: list[Network] = listing(
+        "Addresses and networks (IPv4, IPv6) that may call, such as 10.1.0.0/16; empty: any."
+    )
     max_results: int = key(
         0,
         "Most items answered to one query; more end in A700 with an Error Comment. 0: no limit.",
         ge=0,
     )
     max_associations: PositiveInt = key(50, "Associations open at the same time.")
+    idle_timeout: Seconds = key(
+        300.0, "Silence after which an association is ended; 0: modalities may keep it for ever."
+    )
     peers: list[PeerSettings] = listing("Modalities that need something of their own.")

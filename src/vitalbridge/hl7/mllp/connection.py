@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from .events import Peer
 from .framing import UNFINISHED, Framer, frame
+from .tls import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .events import Events, Peer
+    from .events import Events
     from .limits import Limits
 
 # Why a connection takes no further message for now; several may hold at once.
@@ -73,12 +75,15 @@ class Owner(Protocol):
     events: Events
     receive: Callable[[Exchange], None]
 
+    def established(self, connection: Connection) -> None:
+        """The connection can be used."""
+
     def lost(self, connection: Connection) -> None:
         """The connection is gone."""
 
 
 class Connection(asyncio.Protocol):
-    """Protocol of one accepted connection; :meth:`start` sets it to work."""
+    """Protocol of one accepted connection."""
 
     def __init__(self, owner: Owner, peer: Peer, *, paused: bool) -> None:
         self.peer = peer
@@ -110,12 +115,16 @@ class Connection(asyncio.Protocol):
         """Messages that were received and have no answer yet."""
         return len(self._pending)
 
-    def start(self, transport: asyncio.Transport, *, tls: bool) -> None:
-        """The connection is established on ``transport``."""
-        self._transport = transport
-        self._is_tls = tls
-        transport.pause_reading()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports have the interface without inheriting it.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.pause_reading()
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None:
+            self._is_tls = True
+            self.peer = Peer(self.peer.address, self.peer.port, subject_of(secured))
         self._idle_since = self._loop.time()
+        self._owner.established(self)
         self.release(STARTING)
 
     def hold(self, reason: int) -> None:
@@ -187,6 +196,9 @@ class Connection(asyncio.Protocol):
         self._framer.feed(data)
         if not self._holds:
             self._take()
+        elif self._transport is not None:
+            # uvloop begins to read after connection_made, whatever was asked for in it.
+            self._transport.pause_reading()
 
     def _take(self) -> None:
         """Hand over complete frames until there is none or a reason to wait."""
@@ -291,7 +303,8 @@ class Connection(asyncio.Protocol):
             self._owner.events.frame_error(UNFINISHED)
         self._pending.clear()
         self._framer = Framer(self._owner.limits.max_message_size)
-        self._owner.lost(self)
+        if self._transport is not None:
+            self._owner.lost(self)
 
     def overdue(self, now: float) -> str | None:
         """Which timeout has passed, for the owner's timer: the kinds of Events.timed_out."""

@@ -27,8 +27,8 @@ class Events:
         """A connection that had been opened is gone."""
 
     def refused(self, peer: Peer, reason: str) -> None:
-        """A connection was turned away: ``max_connections``, ``max_connections_per_address``,
-        ``tls_handshake`` or ``draining``."""
+        """A connection was turned away: ``max_connections``, ``max_connections_per_address`` or
+        ``tls_handshake``."""
 
     def timed_out(self, peer: Peer, kind: str) -> None:
         """A connection is closed for being too slow: ``idle``, ``read``, ``slow_sender``,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final, Literal
 
+from cryptography import x509
+
 from .errors import CertificateRejected
 
 if TYPE_CHECKING:
@@ -70,6 +72,14 @@ def client_context(
     elif cert is not None or key is not None:
         raise CertificateRejected("a client certificate needs both its certificate and its key")
     return _restricted(context, min_version)
+
+
+def subject_of(secured: ssl.SSLObject) -> str | None:
+    """Subject of the peer's verified certificate in the form of RFC 4514, None without one."""
+    certificate = secured.getpeercert(binary_form=True)
+    if certificate is None:
+        return None
+    return x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
 
 
 def _restricted(context: ssl.SSLContext, min_version: MinVersion) -> ssl.SSLContext:
