@@ -33,8 +33,8 @@ from vitalbridge.bridge.settings import ConfigurationError, inert_keys, load
 from vitalbridge.bridge.store.database import Database, Readers
 from vitalbridge.bridge.store.files import StoreError
 from vitalbridge.bridge.store.patient_cache import PatientCache
-from vitalbridge.bridge.store.retention import purge
-from vitalbridge.bridge.store.worklist_source import SqlWorklistSource
+from vitalbridge.bridge.store.retention import hide_overdue, purge
+from vitalbridge.bridge.store.worklist_source import SqlWorklistSource, oldest
 from vitalbridge.bridge.store.writer import Writer
 from vitalbridge.bridge.worklist_edge import WorklistObserver, server_options
 from vitalbridge.dicom.echo import echo
@@ -294,17 +294,19 @@ class Bridge:
             )
 
     async def _maintain(self) -> None:
-        """Remove what retention says, a little at a time."""
+        """Remove what retention says and what is overdue, a little at a time."""
         queue = self.settings.queue
         bodies = timedelta(seconds=queue.body_retention)
         metadata = timedelta(seconds=queue.metadata_retention)
+        max_age = timedelta(seconds=self.settings.worklist.max_age)
+        zone = ZoneInfo(self.settings.mapping.timezone)
+
+        def remove_some(writer: Writer) -> int:
+            return purge(writer, bodies, metadata) + hide_overdue(writer, oldest(max_age, zone))
+
         while True:
             await asyncio.sleep(queue.cleanup_interval)
-            while True:
-                call = self.writer.call(lambda writer: purge(writer, bodies, metadata))
-                gone = await asyncio.wrap_future(call)
-                if not gone:
-                    break
+            while await asyncio.wrap_future(self.writer.call(remove_some)):
                 await asyncio.sleep(0.05)
 
     def reload(self) -> None:

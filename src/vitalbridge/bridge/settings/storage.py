@@ -92,7 +92,8 @@ class WorklistSettings(Section):
     """The worklist."""
 
     max_age: PositiveSeconds = key(
-        7 * 86400.0, "Steps not performed this long after their start are hidden."
+        7 * 86400.0,
+        "Steps not performed this long after their start, or their last change, are hidden.",
     )
 
 

@@ -20,6 +20,7 @@ from vitalbridge.bridge.model import (
     StepStatus,
     UnmergePatient,
 )
+from vitalbridge.bridge.store.journal import microseconds
 from vitalbridge.dicom.matching import fold
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def put_step(state: SqlState, effect: PutStep) -> None:
         state.execute("DELETE FROM step_station WHERE step_key = ?", (step.key,))
     state.execute(
         "INSERT OR REPLACE INTO worklist_step VALUES"
-        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             step.key,
             state.new_version(),
@@ -205,6 +206,7 @@ def put_step(state: SqlState, effect: PutStep) -> None:
             step.status.value,
             visible,
             step.modality_unmapped,
+            microseconds(),
             step.appointment,
             step.placer,
             step.filler,

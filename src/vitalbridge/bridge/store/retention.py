@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
 
+    from vitalbridge.bridge.store.worklist_source import Oldest
     from vitalbridge.bridge.store.writer import Writer
 
 ROWS_AT_ONCE = 500
@@ -47,6 +48,24 @@ def drop_text(writer: Writer, seq: int) -> None:
     body_id = execute("DELETE FROM chunked_body WHERE seq = ? RETURNING body_id", (seq,)).get
     if body_id is not None:
         writer.journal.drop_body(body_id)
+
+
+def hide_overdue(writer: Writer, limit: Oldest) -> int:
+    """Take steps past the age limit out of the worklist's indexes; return how many.
+
+    Run it on the writer's thread, again while it returns something. Queries leave such steps out
+    anyway; without this the indexes of visible steps would grow for ever.
+    """
+    execute = writer.state.execute
+    keys = execute(
+        "UPDATE worklist_step SET visible = 0 WHERE key IN (SELECT key FROM worklist_step"
+        " WHERE visible = 1 AND start < ? AND changed_at < ? ORDER BY start LIMIT ?)"
+        " RETURNING key",
+        (limit.start, limit.changed_at, ROWS_AT_ONCE),
+    ).fetchall()
+    for key in keys:
+        execute("DELETE FROM step_station WHERE step_key = ?", key)
+    return len(keys)
 
 
 def purge(writer: Writer, keep_bodies: timedelta, keep_metadata: timedelta) -> int:

@@ -177,6 +177,7 @@ worklist_step = Table(
     Column("status", Text, nullable=False),
     Column("visible", Boolean, nullable=False),
     Column("unmapped", Boolean, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
     Column("appointment", Text, nullable=False),
     Column("placer", Text, nullable=False),
     Column("filler", Text, nullable=False),

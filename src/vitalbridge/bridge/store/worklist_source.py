@@ -6,7 +6,7 @@ The cost of a query grows with what one index condition selects, not with the le
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 import msgspec
@@ -38,7 +38,18 @@ def _alternatives(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join('?' * len(values))})"
 
 
-def plan(query: WorklistQuery, oldest_start: str) -> tuple[str, list[Any]]:
+class Oldest(NamedTuple):
+    """The age limit: a step is hidden when it starts before ``start`` (local, ``YYYYMMDDHHMMSS``)
+    and was last changed before ``changed_at`` (microseconds since 1970 UTC).
+
+    An order that comes late, with its start in the past, must still be seen.
+    """
+
+    start: str
+    changed_at: int
+
+
+def plan(query: WorklistQuery, oldest: Oldest) -> tuple[str, list[Any]]:
     """Return the SQL and its values for the rows of a query after (start, key).
 
     The last two values are that start and key; the SQL fetches a bounded number of rows.
@@ -51,8 +62,8 @@ def plan(query: WorklistQuery, oldest_start: str) -> tuple[str, list[Any]]:
         ("s.step_id", query.step_ids),
         ("s.requested_procedure_id", query.requested_procedure_ids),
     )
-    conditions = ["s.visible = 1"]
-    values: list[Any] = []
+    conditions = ["s.visible = 1", "(+s.start >= ? OR +s.changed_at >= ?)"]
+    values: list[Any] = [oldest.start, oldest.changed_at]
     led = False
     for column, wanted in exact:
         if wanted:
@@ -74,7 +85,7 @@ def plan(query: WorklistQuery, oldest_start: str) -> tuple[str, list[Any]]:
         values += [query.name_prefix, query.name_prefix + LAST]
         led = True
     # Without its zeros at the end, so that a start given to the day or hour only is found too.
-    start_from = max(query.start_from, oldest_start).rstrip("0")
+    start_from = query.start_from.rstrip("0")
     if query.stations and not led:
         bounds = "station = ? AND start >= ?" + (" AND start <= ?" if query.start_to else "")
         parts = []
@@ -103,6 +114,13 @@ def plan(query: WorklistQuery, oldest_start: str) -> tuple[str, list[Any]]:
         f"{COLUMNS} WHERE {where} AND {after} ORDER BY s.start, s.key LIMIT {ROWS_AT_ONCE}",
         values,
     )
+
+
+def oldest(max_age: timedelta, zone: ZoneInfo) -> Oldest:
+    """Return the age limit as of now."""
+    limit = datetime.now(UTC) - max_age
+    local = limit.astimezone(zone).strftime("%Y%m%d%H%M%S")
+    return Oldest(local, int(limit.timestamp() * 1_000_000))
 
 
 def patient_attributes(patient: Patient) -> Attributes:
@@ -147,18 +165,21 @@ class SqlWorklistSource:
     """The WorklistSource of the DICOM server over reading connections."""
 
     def __init__(self, readers: Readers, max_age: timedelta, zone: ZoneInfo) -> None:
-        """Steps whose start lies more than ``max_age`` back are hidden; ``zone`` is the site's."""
+        """Steps that neither start nor changed within ``max_age`` are hidden.
+
+        ``zone`` is the site's, in which starts are given.
+        """
         self._readers = readers
         self._max_age = max_age
         self._zone = zone
 
-    def oldest_start(self) -> str:
-        """Return the start before which steps are hidden, as local time ``YYYYMMDDHHMMSS``."""
-        return (datetime.now(UTC) - self._max_age).astimezone(self._zone).strftime("%Y%m%d%H%M%S")
+    def oldest(self) -> Oldest:
+        """Return the age limit as of now."""
+        return oldest(self._max_age, self._zone)
 
     def find(self, query: WorklistQuery) -> Iterator[WorklistItem]:
         """Yield visible items that can match, by start; raises OSError when the database fails."""
-        sql, values = plan(query, self.oldest_start())
+        sql, values = plan(query, self.oldest())
         while True:
             try:
                 with self._readers.lend() as reader:

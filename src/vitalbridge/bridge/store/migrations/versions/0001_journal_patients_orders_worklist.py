@@ -211,6 +211,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("visible", sa.Boolean(), nullable=False),
         sa.Column("unmapped", sa.Boolean(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("appointment", sa.Text(), nullable=False),
         sa.Column("placer", sa.Text(), nullable=False),
         sa.Column("filler", sa.Text(), nullable=False),
