@@ -89,6 +89,7 @@ class RunningBridge:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **(environment or {})},
+                process_group=0,
             )
 
     def start(self, environment: Mapping[str, str] | None = None) -> float:

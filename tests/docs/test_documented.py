@@ -14,6 +14,7 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 from starlette.routing import Route
 
+from vitalbridge.bridge.errors import ERROR_TYPES
 from vitalbridge.bridge.handlers import HANDLERS
 from vitalbridge.bridge.handlers.order_control import ACTIONS, ORDER_STATUS
 from vitalbridge.bridge.health import Snapshot, report
@@ -90,7 +91,7 @@ def test_pages_name_only_settings_that_exist() -> None:
     known |= {path.replace("[]", "").replace(".*", "") for path in known}
     sections = "|".join(sorted({path.split(".")[0].split("[")[0] for path in known}))
     named = re.compile(rf"^(?:{sections})(?:\.[a-z_]+(?:\[\])?(?:\.\*)?)+$")
-    other = {"queue.db", "queue.db.lock", "queue.db.generation"}
+    other = {"queue.db", "queue.db.lock", "queue.db.generation", "queue.db.control"}
     seen = 0
     for page in PAGES:
         if page.name == "configuration.md":
@@ -131,7 +132,7 @@ def test_pages_name_only_metrics_that_exist() -> None:
     names = metric_names()
     prefixes = "|".join(sorted({name.split("_")[0] for name in names}))
     named = re.compile(rf"\b(?:{prefixes})_[a-z0-9_]+")
-    others = _HEALTH_PARTS | {"pacs_bridge", "trace_id"}
+    others = _HEALTH_PARTS | {"pacs_bridge", "trace_id"} | set(ERROR_TYPES)
     others |= {"patient_identifier", "patient_name", "patient_merge"}  # tables
     others |= {row.name.removesuffix("[]") for row in reference.rows()}
     others |= {row.path.split(".")[0] for row in reference.rows()}
@@ -302,8 +303,8 @@ def test_every_status_is_documented() -> None:
     for status in StepStatus:
         assert status.value in page.split("## Status")[1].split("## Patients")[0], status
     appointments = page.split("## Appointments")[1]
-    for word, status in APPOINTMENT_STATUS.items():
-        row = next(line for line in appointments.splitlines() if f"| {status} |" in line)
+    for word, said in APPOINTMENT_STATUS.items():
+        row = next(line for line in appointments.splitlines() if f"| {said} |" in line)
         assert word in row.lower(), word
 
 

@@ -189,7 +189,13 @@ def test_repeating_groups(message: Any) -> None:
         ("1^^^A^MR~N^^^NAT^NI", "2^^^A^MR~N^^^NAT^NI", [("2", "A")]),
         ("1^^^A^MR~2^^^A^MR", "2^^^A^MR", [("2", "A")]),
         ("1^^^A^MR", "1^^^A^MR", []),
+        # Nor is there another survivor of that authority here.
+        ("1^^^A^MR~N^^^NAT^NI", "1^^^A^MR", []),
         ("1^^^A^MR", "", []),
+        # PID-3 repeats the old number, even as its first.
+        ("2^^^A^MR~1^^^A^MR", "2^^^A^MR", [("2", "A")]),
+        ("2^^^A^MR~1^^^A^MR", "2", [("2", "A")]),
+        ("1^^^A^MR~2^^^A^MR", "2^^^A^MR~1^^^A^MR", [("2", "A")]),
     ],
 )
 def test_mrg_1_is_matched_with_its_authority(
@@ -197,6 +203,12 @@ def test_mrg_1_is_matched_with_its_authority(
 ) -> None:
     built = message("EVN|", f"PID|1||{pid3}", f"MRG|{mrg1}", kind="ADT^A40")
     assert [(i.id, i.issuer) for _, i in patients_merged(built, RULES)] == expected
+
+
+@pytest.mark.parametrize("pid3", ["1^^^A^MR~2^^^A^MR~3^^^A^MR", "3^^^A^MR~2^^^A^MR~1^^^A^MR"])
+def test_a_retired_number_is_none_of_the_survivors(message: Any, pid3: Any) -> None:
+    built = message("EVN|", f"PID|1||{pid3}", "MRG|2^^^A^MR~3^^^A^MR", kind="ADT^A40")
+    assert merged(built) == [(["1"], "2", "A"), (["1"], "3", "A")]
 
 
 def test_external_id_of_a39(message: Any) -> None:

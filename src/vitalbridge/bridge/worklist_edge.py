@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Final
 
 from vitalbridge.bridge.errors import ErrorCode
 from vitalbridge.dicom.options import Peer, ServerOptions, WorklistEvents
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vitalbridge.bridge.metrics import BridgeMetrics
     from vitalbridge.bridge.settings import Settings
-    from vitalbridge.bridge.settings.dicom import PeerSettings
+    from vitalbridge.bridge.settings.dicom import Network, PeerSettings
 
 log = logging.getLogger("dicom.worklist")
 
 FAILURES = range(0xA000, 0xD000)
+LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 
 class WorklistObserver(WorklistEvents):
@@ -68,20 +72,38 @@ class WorklistObserver(WorklistEvents):
 def server_options(settings: Settings) -> ServerOptions:
     """Return the options of the worklist server as configured."""
     dicom = settings.dicom
+    here = local_networks(dicom.bind_address)
     return ServerOptions(
         ae_title=dicom.ae_title,
         port=dicom.port,
         bind_address=dicom.bind_address,
         require_called_ae=dicom.require_called_ae,
         allowed_calling_ae=tuple(dicom.allowed_calling_ae),
-        allowed_addresses=tuple(dicom.allowed_addresses),
+        allowed_addresses=with_local(dicom.allowed_addresses, here),
         max_results=dicom.max_results,
         max_associations=dicom.max_associations,
         network_timeout=dicom.idle_timeout,
-        peers={peer.ae_title: peer_options(peer) for peer in dicom.peers},
+        peers={peer.ae_title: peer_options(peer, here) for peer in dicom.peers},
     )
 
 
-def peer_options(peer: PeerSettings) -> Peer:
-    """Return what the server knows of one modality."""
-    return Peer(tuple(peer.character_sets), tuple(peer.addresses))
+def peer_options(peer: PeerSettings, here: tuple[Network, ...]) -> Peer:
+    """Return what the server knows of one modality, which may always call from ``here``."""
+    return Peer(tuple(peer.character_sets), with_local(peer.addresses, here))
+
+
+def local_networks(bind_address: str) -> tuple[Network, ...]:
+    """Return where calls of this machine to a server that is bound to the address come from."""
+    try:
+        return (*LOOPBACK, ip_network(bind_address))
+    except ValueError:
+        return LOOPBACK
+
+
+def with_local(allowed: Sequence[Network], here: tuple[Network, ...]) -> tuple[Network, ...]:
+    """Return who is let in, nobody in particular if empty.
+
+    The service's own health check is let in everywhere: who can call from here could as well read
+    the database.
+    """
+    return (*allowed, *here) if allowed else ()

@@ -123,7 +123,7 @@ class Association:
         self._waiting: deque[tuple[int, Command, bytes]] = deque()
         self._cancelled: set[int] = set()
         self._quirks = NONE
-        self._not_before = 0.0
+        self._not_before = self._last_response = 0.0
         self.calling_ae = ""
         self.refusal: Refusal | None = None
 
@@ -179,8 +179,7 @@ class Association:
             while True:
                 context_id, request, data_set = self._next_request()
                 self._cancelled.clear()
-                if self._quirks.reply_delay:
-                    self._not_before = monotonic() + self._quirks.reply_delay
+                self._not_before = self._last_response + self._quirks.rest
                 context = self._contexts[context_id]
                 offer = self._offers[context.abstract_syntax]
                 offer.service(self, context, request, data_set)
@@ -209,13 +208,13 @@ class Association:
 
     def send_encoded(self, messages: bytes) -> None:
         """Send what :meth:`encoded` made, several at once if wished; raises :class:`Ended`."""
-        if self._not_before:
-            sleep(max(self._not_before - monotonic(), 0))
-            self._not_before = 0.0
+        if (rest := self._not_before - monotonic()) > 0:
+            sleep(rest)
         try:
             self._stream.send(messages)
         except OSError as error:
             raise _ended(error) from error
+        self._last_response = monotonic()
 
     def is_cancelled(self, message_id: int) -> bool:
         """Return whether a C-CANCEL-RQ for the message has come; raises :class:`Ended`."""

@@ -13,11 +13,11 @@ import msgspec
 class Quirks(msgspec.Struct, frozen=True):
     """How a peer is to be treated.
 
-    ``reply_delay`` is the time in seconds from a request's arrival before which its first response
-    is not sent.
+    ``rest`` is the time in seconds after a response before which no request that follows it is
+    answered.
     """
 
-    reply_delay: float = 0.0
+    rest: float = 0.0
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -31,12 +31,13 @@ class Known(msgspec.Struct, frozen=True):
 NONE: Final = Quirks()
 
 KNOWN: tuple[Known, ...] = (
-    # An SCU of pynetdicom (seen in 3.0.4) asks its reactor thread to pause, takes a flag that the
-    # thread sets just before it waits for having paused, and sends its request. A thread that is
-    # past that wait still looks once for messages: a response that is there by then is dropped as
-    # unexpected, and the script waits until its time-out. It takes a thread that is not scheduled
-    # for as long as we need to answer, which is a fraction of a millisecond.
-    Known("PYNETDICOM", "1.2.826.0.1.3680043.9.3811.", Quirks(reply_delay=0.003)),
+    # An SCU of pynetdicom (seen in 3.0.4) wakes its reactor thread when a final response has come,
+    # and wants it to pause again before the next request; but it takes a thread that has not even
+    # woken up for one that has paused. Such a thread then looks once for messages, and a response
+    # that is there by then is dropped as unexpected: the script misses a match, or waits until its
+    # time-out. So a script that asks again at once is answered late enough for that thread to have
+    # been scheduled. One that asks now and then isn't made to wait.
+    Known("PYNETDICOM", "1.2.826.0.1.3680043.9.3811.", Quirks(rest=0.03)),
 )
 
 

@@ -214,28 +214,39 @@ def _by_codec(
     return from_bytes, to_bytes
 
 
-def _asking(codec: str) -> Callable[[UnicodeError], tuple[str | bytes, int]]:
-    """A codec error handler that looks a single character or pair of bytes up in ``codec``."""
+def _asking(superset: str, standard: str) -> Callable[[UnicodeError], tuple[str | bytes, int]]:
+    """A codec error handler that looks a character or pair of bytes up in a superset.
+
+    Only codes that ``standard`` leaves free count: elsewhere the two sets may disagree.
+    """
 
     def handler(error: UnicodeError) -> tuple[str | bytes, int]:
-        try:
-            if isinstance(error, UnicodeDecodeError):
-                end = error.start + 2
-                return error.object[error.start : end].decode(codec), end
-            if isinstance(error, UnicodeEncodeError):
-                end = error.start + 1
-                return error.object[error.start : end].encode(codec), end
-        except UnicodeError:
-            pass
+        if isinstance(error, UnicodeDecodeError):
+            end = error.start + 2
+            character = _decoded(error.object[error.start : end], superset)
+            if character is not None:
+                return character, end
+        elif isinstance(error, UnicodeEncodeError):
+            end = error.start + 1
+            code = error.object[error.start : end].encode(superset, "ignore")
+            if code and _decoded(code, standard) is None:
+                return code, end
         raise error
 
     return handler
 
 
+def _decoded(code: bytes, codec: str) -> str | None:
+    try:
+        return code.decode(codec)
+    except UnicodeDecodeError:
+        return None
+
+
 _ETEN: Final = "vitalbridge.cp950"
 _UNIFIED_HANGUL: Final = "vitalbridge.cp949"
-codecs.register_error(_ETEN, _asking("cp950"))
-codecs.register_error(_UNIFIED_HANGUL, _asking("cp949"))
+codecs.register_error(_ETEN, _asking("cp950", "big5"))
+codecs.register_error(_UNIFIED_HANGUL, _asking("cp949", "euc_kr"))
 
 _PARTS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "15")
 _WINDOWS: Final = ("874", "1250", "1251", "1252", "1253", "1254", "1255", "1256", "1257", "1258")

@@ -256,7 +256,7 @@ def _check_order_numbers(orc: Segment | None, obr: Segment | None, faults: list[
         if segment is None:
             continue
         for field in (2, 3):
-            text = segment.get(field)
+            text = segment.get(field).strip()
             if text and text != NULL:
                 found = True
                 if not fits(text, ORDER_NUMBER_LIMIT):
@@ -305,7 +305,7 @@ def _check_appointment(message: Message, _: MappingRules, faults: list[Fault]) -
     if sch is None:
         _absent("SCH", faults)
         return
-    if sch.field(1) in {"", NULL} and sch.field(2) in {"", NULL}:
+    if all(sch.get(field).strip() in {"", NULL} for field in (1, 2)):
         _missing(sch, 1, "placer or filler appointment id (SCH-1, SCH-2)", faults)
     for field in (1, 2, 26, 27):
         _check_short(sch.get(field), (sch, field, 1), ORDER_NUMBER_LIMIT, faults)

@@ -91,16 +91,16 @@ def _rank(entry: tuple[int, PatientIdentifier]) -> int:
 
 
 def order_number(first: Segment | None, second: Segment | None, field: int) -> tuple[str, str]:
-    """Return (canonical EI, component 1) of an order number, from the first segment that has it."""
+    """Return (canonical EI, component 1) of an order number, from the first segment that has it.
+
+    A field that names only an authority (``^HIS``) has no number.
+    """
     for segment in (first, second):
-        if segment is None:
-            continue
-        text = segment.field(field)
-        if not text or text == NULL:
+        if segment is None or not segment.field(field):
             continue
         ei = segment.read(EI, field)
-        if ei is not None and (canonical := ei.canonical):
-            return canonical, ei.entity.strip()
+        if ei is not None and (entity := ei.entity.strip()) and entity != NULL:
+            return ei.canonical, entity
     return "", ""
 
 

@@ -55,8 +55,9 @@ def patients_merged(
 
     A18, A34, A36, A39 and A40 merge, A47 changes an identifier: the survivor is PID-3 of each PID,
     MRG segment pair, the retired ones are the repetitions of MRG-1 (MRG-4 if MRG-1 is empty) that
-    PID-3 replaces (see ``retired_identifiers``). MRG-1 without an assigning authority has the one
-    of the surviving identifier. A37 (unlink) has two PID segments: the first stands as the
+    PID-3 replaces (see ``retired_identifiers``); what is retired is not among the survivor's
+    identifiers, even where PID-3 repeats it. MRG-1 without an assigning authority has the one of
+    the surviving identifier. A37 (unlink) has two PID segments: the first stands as the
     surviving patient, the first identifier of the second as the retired one; their order means
     nothing. Any other event: an empty list. A merge of an identifier with itself is left out
     (``check`` refuses it).
@@ -74,10 +75,12 @@ def patients_merged(
         if mrg is None:
             continue
         patient = _patient(message, pid, pv1, (), (), rules)
-        merged.extend(
-            (patient, identifier)
-            for identifier in retired_identifiers(patient.identifiers, mrg, rules)
+        retired = retired_identifiers(patient.identifiers, mrg, rules)
+        gone = {(entry.id, entry.issuer) for entry in retired}
+        patient.identifiers = tuple(
+            entry for entry in patient.identifiers if (entry.id, entry.issuer) not in gone
         )
+        merged.extend((patient, identifier) for identifier in retired)
     return merged
 
 
@@ -99,16 +102,17 @@ def retired_identifiers(
 ) -> list[PatientIdentifier]:
     """Return the identifiers of MRG-1 (else MRG-4) that the surviving ones replace.
 
-    Each is matched with the first surviving one of its assigning authority: if that is the same
-    number, it stays (a national number that both lists carry); otherwise it is retired, even if
-    PID-3 still lists it further on.
+    Each is replaced by the first one of its assigning authority in PID-3 that MRG-1 does not list:
+    many senders repeat the old number in PID-3. Where MRG-1 lists them all, the first in PID-3
+    stays (a national number that both lists carry) and the others are retired.
     """
     issuer = surviving[0].issuer if surviving else None
     prior = patient_identifiers(mrg, 1, rules, issuer=issuer) or patient_identifiers(
         mrg, 4, rules, issuer=issuer
     )
+    listed = {(entry.id, entry.issuer) for entry in prior}
     heir: dict[str, str] = {}
-    for entry in surviving:
+    for entry in sorted(surviving, key=lambda entry: (entry.id, entry.issuer) in listed):
         heir.setdefault(entry.issuer, entry.id)
     return [entry for entry in prior if heir.get(entry.issuer) != entry.id]
 

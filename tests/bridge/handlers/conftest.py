@@ -1,13 +1,11 @@
 """The world that the scenarios play in: a State that effects are applied to, and HL7 to send.
 
-``World`` needs of its state only the State protocol and what ``open_state`` returns beside it, so
-that another implementation can be put under the same scenarios (parameter ``store``).
+``World`` needs of its state only the State protocol and ``apply(effects)``, ``all_orders()`` and
+``all_steps()`` beside it. The same scenarios play on a state in memory and on the real one.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,16 +16,12 @@ from vitalbridge.bridge.model import Effect, Note, Order, Patient, PutStep, Step
 from vitalbridge.hl7 import Message
 from vitalbridge.translate import MappingRules, PatientIdentifier, Station
 
+from .memory_state import MemoryState
+from .sqlite_state import open_copy
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_SPEC = importlib.util.spec_from_file_location(
-    "handlers_memory_state", Path(__file__).with_name("memory_state.py")
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-memory_state = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(memory_state)
+    from pathlib import Path
 
 RULES = MappingRules(
     modality_stations={
@@ -147,16 +141,13 @@ class World:
             self.state.apply([PutStep(done, "updated")])
 
 
-def open_state(store: str) -> Any:
-    """Return an empty state with ``apply(effects)``, ``all_orders()`` and ``all_steps()``."""
-    assert store == "memory"
-    return memory_state.MemoryState()
-
-
-@pytest.fixture(scope="session", params=["memory"])
+@pytest.fixture(scope="session", params=["memory", "sqlite"])
 def new_world(request: pytest.FixtureRequest) -> Callable[[], World]:
     """What makes an empty world, as often as needed."""
-    return lambda: World(open_state(request.param))
+    if request.param == "memory":
+        return lambda: World(MemoryState())
+    migrated: Path = request.getfixturevalue("migrated")
+    return lambda: World(open_copy(migrated))
 
 
 @pytest.fixture

@@ -47,19 +47,15 @@ def merge_patients(message: Message, context: HandlerContext, working: Working) 
 def _pairs(
     message: Message, context: HandlerContext, working: Working
 ) -> list[tuple[PatientRecord, PatientIdentifier]]:
-    """Return (surviving patient without the retired number, retired number) of each MRG."""
+    """Return (surviving patient, retired number) of each pair, with the warnings noted."""
     if message.segment("MRG") is None:
         raise Unprocessable(100, "MRG^1", "MRG required")
-    pairs = []
-    for group, (record, retired) in enumerate(patients_merged(message, context.rules), 1):
-        identifiers = required_identifiers(record)
-        if same_identifier(identifiers[0], retired):
-            raise Unprocessable(205, f"MRG^{group}^1", "a patient cannot be merged with itself")
-        note_warnings(working, record.warnings)
-        others = tuple(i for i in identifiers if not same_identifier(i, retired))
-        pairs.append((msgspec.structs.replace(record, identifiers=others), retired))
+    pairs = patients_merged(message, context.rules)
     if not pairs:
         raise Unprocessable(205, "MRG^1^1", "a patient cannot be merged with itself")
+    for record, _ in pairs:
+        required_identifiers(record)
+        note_warnings(working, record.warnings)
     return pairs
 
 

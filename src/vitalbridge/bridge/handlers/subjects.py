@@ -30,7 +30,7 @@ def subjects(message: Message) -> tuple[str, ...]:
                 _put(found, "filler", segment, 3)
     elif code == "SIU":
         for sch in message.segments("SCH"):
-            _put(found, "appointment", sch, 2 if sch.field(2) else 1)
+            _put(found, "appointment", sch, 2 if sch.get(2).strip() not in {"", NULL} else 1)
             _put(found, "placer", sch, 26)
             _put(found, "filler", sch, 27)
     else:
@@ -44,8 +44,6 @@ def subjects(message: Message) -> tuple[str, ...]:
 
 
 def _put(found: dict[str, None], kind: str, segment: Segment | None, field: int) -> None:
-    if segment is None:
+    if segment is None or segment.get(field).strip() in {"", NULL}:
         return
-    text = segment.field(field).rstrip("^ ")
-    if text and text != NULL:
-        found[f"{kind}:{text}"] = None
+    found[f"{kind}:{segment.field(field).rstrip('^ ')}"] = None

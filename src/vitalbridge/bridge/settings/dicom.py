@@ -111,7 +111,8 @@ class DicomSettings(Section):
     )
     allowed_calling_ae: list[AeTitle] = listing("AE titles that may call; empty: any.")
     allowed_addresses: list[Network] = listing(
-        "Addresses and networks (IPv4, IPv6) that may call, such as 10.1.0.0/16; empty: any."
+        "Addresses and networks (IPv4, IPv6) that may call, such as 10.1.0.0/16; empty: any. The"
+        " bridge's own machine always may: its health check does."
     )
     max_results: int = key(
         0,
