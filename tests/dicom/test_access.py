@@ -101,12 +101,8 @@ def test_addresses_of_a_server_and_of_one_modality(
     ]
 
 
-def test_addresses_of_ipv6(
-    serve: Callable[..., WorklistServer], list_source: type
-) -> None:
-    server = serve(
-        list_source([]), bind_address="::1", allowed_addresses=(ip_network("::1"),)
-    )
+def test_addresses_of_ipv6(serve: Callable[..., WorklistServer], list_source: type) -> None:
+    server = serve(list_source([]), bind_address="::1", allowed_addresses=(ip_network("::1"),))
     assert ask(server, "::1", "CT_1")[0] == pdu.ASSOCIATE_AC
     other = serve(
         list_source([]), bind_address="::1", allowed_addresses=(ip_network("2001:db8::/32"),)

@@ -328,7 +328,7 @@ def test_too_many_associations(
     assert events.await_one("rejected")[-1] == "limit"
     first.association.release()
     events.await_one("closed")
-    with waiting(lambda: server.associations == 1):
+    with waiting(lambda: server.connections == 1):
         assert connect(server).association.is_established
 
 
@@ -411,7 +411,7 @@ def test_stop_finishes_what_runs_and_ends_what_idles(
     stopping.join(8)
     assert answers == [[0xFF00, 0]]
     assert [call[-1] for call in events.named("closed")] == ["stopped", "stopped"]
-    assert server.associations == 0
+    assert server.connections == 0
 
 
 def test_stop_does_not_wait_for_ever(
@@ -424,7 +424,7 @@ def test_stop_does_not_wait_for_ever(
     started = monotonic()
     server.stop(timeout=0.3)
     assert monotonic() - started < 3
-    assert server.associations == 0
+    assert server.connections == 0
 
 
 def test_idle_associations_cost_nothing(serve: Serve, list_source: type, run: Run) -> None:

@@ -153,6 +153,7 @@ def test_admissions(message: Any, trigger: Any, segments: Any, expected: Any) ->
         ("S12", [PID], [(100, "SCH^1")]),
         ("S12", ["SCH|A1"], [(100, "PID^1")]),
         ("S12", ['SCH|""', PID], [(101, "SCH^1^1")]),
+        ("S12", ["SCH|^HIS|^RIS", PID], [(101, "SCH^1^1")]),
         ("S12", ["SCH|A1", "PID|1||1"], [(101, "PID^1^5")]),
         ("S15", ["SCH|A1", "PID|1||1"], []),
         ("S12", ["SCH|A1", PID, "AIS|1|A|X|soon"], [(102, "AIS^1^4")]),

@@ -60,6 +60,10 @@ def test_mrg_can_have_another_default_issuer() -> None:
         ("ORC||", "OBR||B^NS^1.2^ISO", ("B^NS^1.2^ISO", "B")),
         ('ORC||""', "OBR||B", ("B", "B")),
         ("ORC||", "OBR||", ("", "")),
+        # An authority alone is no number.
+        ("ORC||^HIS", "OBR||B^HIS", ("B^HIS", "B")),
+        ("ORC||^HIS^1.2^ISO", "OBR|| ^HIS", ("", "")),
+        ('ORC||""^HIS', "OBR||", ("", "")),
     ],
 )
 def test_order_number(first: str, second: str, expected: tuple[str, str]) -> None:

@@ -13,6 +13,7 @@ MAX_PDU_LENGTH: Final = 128 * 1024
 """The maximum length that we announce; larger than usual because each PDU costs a system call."""
 
 _CHUNK: Final = 64 * 1024
+_KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
 
 
 class ConnectionLost(OSError):
@@ -45,7 +46,11 @@ class PduStream:
         # Answers are small and awaited: with Nagle's algorithm each would wait for an
         # acknowledgement that the peer delays by some 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A peer that lost its power says nothing: the kernel asks after a minute of silence and
+        # gives up after another.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE.items():
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
         sock.settimeout(send_timeout)
         self._socket = sock
         self._max_length = max_length

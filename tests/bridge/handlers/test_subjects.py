@@ -28,6 +28,11 @@ def test_appointments_are_told_with_their_order() -> None:
         "placer:P1^HIS",
     )
     assert told("SCH|AP", kind="SIU^S12") == ("appointment:AP",)
+    assert told("SCH|AP|^RIS", kind="SIU^S12") == ("appointment:AP",)
+
+
+def test_an_authority_alone_names_nothing() -> None:
+    assert told("ORC|NW|^HIS|F1^RIS", 'OBR|1|""^HIS| ^RIS', kind="ORM^O01") == ("filler:F1^RIS",)
 
 
 def test_patients_are_told_by_every_number() -> None:
