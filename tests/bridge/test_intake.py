@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from vitalbridge.bridge.store.writer import Committed
+    from vitalbridge.bridge.store.backlog import Committed
 
 ORDER = (
     "MSH|^~\\&|RIS|HOSPITAL|PACS|RADIOLOGY|20261121120000||ORM^O01|{id}|P|2.5.1\r"
@@ -266,7 +266,7 @@ async def test_a_full_queue_holds_then_refuses_and_takes_the_resend(accepting: A
         "hl7": {"listener": {"ack_hold": "0s"}},
     }
     async with accepting(configuration) as bridge:
-        bridge.writer.unhandled += 2
+        bridge.writer.backlog.unhandled += 2
         answer = asyncio.create_task(bridge.send(order("1")))
         async with asyncio.timeout(10):
             while not answer.done():
@@ -277,19 +277,19 @@ async def test_a_full_queue_holds_then_refuses_and_takes_the_resend(accepting: A
         assert "Queue full" in answer.result().get("ERR-8") or "Queue full" in str(
             answer.result().raw
         )
-        bridge.writer.unhandled -= 2
+        bridge.writer.backlog.unhandled -= 2
         assert (await bridge.send(order("1"))).get("MSA-1") == "AA"
 
 
 async def test_a_held_message_gets_in_when_there_is_room_again(accepting: Any) -> None:
     async with accepting({"queue": {"max_queue_size": 2}}) as bridge:
-        bridge.writer.unhandled += 2
+        bridge.writer.backlog.unhandled += 2
         answer = asyncio.create_task(bridge.send(order("1")))
         async with asyncio.timeout(10):
             while bridge.intake.load <= 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert not answer.done()
-        bridge.writer.unhandled -= 2
+        bridge.writer.backlog.unhandled -= 2
         bridge.intake.release_held()
         assert (await answer).get("MSA-1") == "AA"
 

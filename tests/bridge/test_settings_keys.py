@@ -21,6 +21,7 @@ fhir.server.tls.{enabled cert_path key_path}
 pacs.{host port ae_title called_ae timeout primary secondary}
 pacs.failover.{enabled check_interval failback_delay}
 dicom.{enabled port bind_address ae_title allowed_calling_ae max_results max_associations}
+dicom.{allowed_addresses require_called_ae idle_timeout}
 dicom.peers[].{ae_title character_sets addresses}
 mapping.{modality_ae_titles procedure_to_modality default_patient_id_issuer}
 mapping.{custom_field_mappings institution_name uid_root timezone accession_sources}

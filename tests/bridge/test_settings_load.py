@@ -159,6 +159,28 @@ server: PACS
         (MINIMAL + "dicom: {enabled: maybe}", ":2: dicom.enabled: must be true or false"),
         (MINIMAL + "dicom: {max_results: many}", ":2: dicom.max_results: must be a whole number"),
         (MINIMAL + "dicom: {peers: CT1}", ":2: dicom.peers: must be a list"),
+        (
+            MINIMAL + "dicom: {allowed_addresses: [10.1.0.0/16, ct1.hospital]}",
+            ":2: dicom.allowed_addresses[1]: must be an IP address or a network such as"
+            " 10.1.0.0/16",
+        ),
+        (
+            MINIMAL + "dicom: {allowed_addresses: [10.1.2.3/16]}",
+            ":2: dicom.allowed_addresses[0]: has bits set beyond its prefix: write 10.1.2.3 or"
+            " 10.1.0.0/16",
+        ),
+        (
+            MINIMAL + "dicom: {peers: [{ae_title: CT1, addresses: ['::ffff:10.1.2.3']}]}",
+            ":2: dicom.peers[0].addresses[0]: must be written as IPv4, without ::ffff:",
+        ),
+        (
+            MINIMAL + "dicom: {allowed_addresses: 10.1.0.0/16}",
+            ":2: dicom.allowed_addresses: must be a list",
+        ),
+        (
+            MINIMAL + "dicom: {require_called_ae: 2}",
+            ":2: dicom.require_called_ae: must be true or false",
+        ),
         (MINIMAL + "mapping: {procedure_to_modality: [CT]}", None),
         (MINIMAL + "queue: {min_free_disk: big}", None),
         (MINIMAL + "tracing: {sample_rate: 2}", ":2: tracing.sample_rate: must be at most 1"),

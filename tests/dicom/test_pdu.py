@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from io import BytesIO
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +41,21 @@ def test_association_request() -> None:
         (3, "1.2.840.10008.1.1"),
     ]
     assert theirs.user_information.maximum_length == 16384
+    assert theirs.user_information.implementation_class_uid == pdu.IMPLEMENTATION_UID
+    assert theirs.user_information.implementation_version_name == pdu.IMPLEMENTATION_NAME
     assert pdu.read_associate_request(theirs.encode()[6:]) == REQUEST
+
+
+def test_who_a_peer_says_that_it_is() -> None:
+    named = msgspec.structs.replace(
+        REQUEST, implementation_uid="1.2.3.4", implementation_name="OFFIS_DCMTK_367"
+    )
+    encoded = pdu.write_associate_request(named)
+    assert pdu.read_associate_request(encoded[6:]) == named
+    without = encoded[6:].partition(b"\x50\0")[0]
+    silent = pdu.read_associate_request(without)
+    assert (silent.implementation_uid, silent.implementation_name) == ("", "")
+    assert silent.max_length == 0
 
 
 def test_association_answers() -> None:

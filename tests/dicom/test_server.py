@@ -165,6 +165,14 @@ def test_statuses(
     assert scu.find(PatientID="P000002")[1] == [0xFF00, 0]
 
 
+def test_pynetdicom_loses_nothing_of_queries_in_a_row(
+    serve: Serve, list_source: type, make_item: MakeItem, connect: Callable[..., Any]
+) -> None:
+    scu = connect(serve(list_source([make_item()])))
+    assert [scu.find(PatientID="")[1] for _ in range(60)] == [[0xFF00, 0]] * 60
+    assert [scu.association.send_c_echo().Status for _ in range(60)] == [0] * 60
+
+
 def test_what_is_wrong_with_an_identifier_is_told(
     serve: Serve, list_source: type, connect: Callable[..., Any], dataset: Callable[..., Dataset]
 ) -> None:

@@ -1,6 +1,6 @@
 """From a received frame to the journal: the stateless check, the answer, back-pressure.
 
-Runs on the event loop and must stay quick: nothing here waits or touches the disk.
+Runs on the writer's event loop and must stay quick: nothing here waits or touches the disk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vitalbridge.translate import check
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vitalbridge.bridge.store.writer import Committed
+    from vitalbridge.bridge.store.backlog import Committed
     from vitalbridge.hl7.mllp import Exchange
     from vitalbridge.translate import MappingRules
 
@@ -208,7 +208,7 @@ class Intake:
         elif self.disk_full:
             # Not even the refusal is journaled: what is left of the disk is for what was accepted.
             answer = self._negative_answer(arrival, DISK_RESERVE)
-            self._events.refused(message_type, "system", arrival)
+            self._events.refused(message_type, "disk", arrival)
             self._reply(arrival, answer)
         elif self._held or self._backlog() + self._in_flight >= rules.max_queue_size:
             self._held.append((received_at / 1e6 + rules.ack_hold, arrival))
@@ -279,7 +279,7 @@ class Intake:
                 arrival.message = None
                 arrival.answer = answer
                 arrival.reason = QUEUE_FULL.text
-                self._events.refused(arrival.message_type, "queue", arrival)
+                self._events.refused(arrival.message_type, "queue_full", arrival)
                 self._submit(arrival)
             else:
                 return
@@ -327,7 +327,7 @@ def _negative(faults: Sequence[Fault]) -> str:
 
 def _error_type(faults: Sequence[Fault]) -> str:
     if any(fault is OVERSIZE for fault in faults):
-        return "validation"
+        return "size"
     if any(fault.code in REJECTING for fault in faults):
         return "unsupported"
     return "validation"

@@ -32,7 +32,7 @@ class StepStatus(StrEnum):
     DISCONTINUED = "DISCONTINUED"
 
 
-class Patient(msgspec.Struct):
+class Patient(msgspec.Struct, omit_defaults=True):
     """One person. ``identifiers[0]`` is PatientID; ``provisional`` until an ADT describes them."""
 
     key: int
@@ -41,14 +41,17 @@ class Patient(msgspec.Struct):
     provisional: bool = False
 
 
-class Order(msgspec.Struct):
+class Order(msgspec.Struct, omit_defaults=True):
     """One order, by the full entity identifiers of placer and filler.
 
     ``content`` is a digest of what the order last said (an equal resend changes nothing);
     ``tombstone`` marks an order known only by its cancellation. ``held`` is what the order's own
     messages ask for; ``disputed`` hides it too: its PID and the known patient are not one person.
-    ``named`` is the number of a merged patient under which the order came, if it did: after an
-    unlink the order is that patient's.
+    ``described`` is then what its PID said of family name, birth date and sex; it is empty when the
+    dispute is that another patient's message claimed the order. ``named`` is the number of a merged
+    patient under which the order came, if it did: an unlink makes the order that patient's.
+    ``generated_ids`` are pairs (DICOM keyword, what its messages have) of identifiers that are too
+    long for DICOM and that a generated one stands for.
     """
 
     key: int
@@ -64,17 +67,27 @@ class Order(msgspec.Struct):
     attributes: Attributes
     tombstone: bool = False
     disputed: bool = False
+    described: Attributes = {}
     named: PatientIdentifier | None = None
+    generated_ids: tuple[tuple[str, str], ...] = ()
 
 
-class Step(msgspec.Struct):
+class Step(msgspec.Struct, omit_defaults=True):
     """One scheduled procedure step. ``order_key`` is 0 while only an appointment announced it.
 
-    ``status_source`` says who set the status last: ``hl7``, ``mpps`` or ``operator``; MPPS outranks
-    HL7. Two more sources mark a cancellation that is not final: ``omitted`` (a change of the order
-    no longer names the step) and ``appointment`` (its appointment was cancelled, not its order).
-    ``appointment`` is the filler appointment id that scheduled it, if any; ``placer`` and
-    ``filler`` are those that an appointment without a known order named.
+    ``status_source`` says who set the status last:
+
+    - ``hl7``: an order or appointment message, or nobody yet;
+    - ``mpps``: the modality; no HL7 message changes what it began;
+    - ``operator``: a person, whose hiding of the step outlives the order's hold and release;
+    - ``omitted``: cancelled because a change of the order no longer names the step; it comes back
+      when the order names it again;
+    - ``appointment``: cancelled because its appointment was, not its order; it comes back with the
+      next appointment.
+
+    ``appointment`` is the filler appointment id that scheduled it, if any. ``placer`` and
+    ``filler`` are those that an appointment without a known order named, and ``named`` is the
+    number of a merged patient under which that came, as with an order.
     """
 
     key: int
@@ -96,6 +109,18 @@ class Step(msgspec.Struct):
     placer: str = ""
     filler: str = ""
     modality_unmapped: bool = False
+    named: PatientIdentifier | None = None
+
+
+class Moved(msgspec.Struct):
+    """What a merge moved: keys of orders and steps, and identifiers, each as (id, issuer, key).
+
+    The key is that of the patient whom an earlier merge had taken the identifier from, if any.
+    """
+
+    orders: list[int]
+    steps: list[int]
+    identifiers: list[tuple[str, str, int | None]]
 
 
 class PutPatient(msgspec.Struct, frozen=True):
@@ -107,8 +132,9 @@ class PutPatient(msgspec.Struct, frozen=True):
 class MergePatient(msgspec.Struct, frozen=True):
     """Everything of ``retired`` belongs to ``surviving`` from now on.
 
-    The retired patient's identifiers become aliases of the survivor. ``kept`` is the retired
-    patient as it was, so that an unlink (A37) can restore it.
+    The retired patient's identifiers become aliases of the survivor. The retired patient itself is
+    kept as it is, and so is what was moved (:class:`Moved`), so that an unlink (A37) can restore
+    both.
     """
 
     retired: int
@@ -116,9 +142,10 @@ class MergePatient(msgspec.Struct, frozen=True):
 
 
 class UnmergePatient(msgspec.Struct, frozen=True):
-    """Undo a merge: ``restored`` gets back its identifiers, orders and steps.
+    """Undo a merge: ``restored`` gets back what the merge moved and ``surviving`` still has.
 
-    ``surviving`` is who has them now, at the end of a chain of merges.
+    ``surviving`` is who has it now, at the end of a chain of merges. Orders that came since under
+    an identifier of ``restored`` are put beside this effect.
     """
 
     restored: int
@@ -211,12 +238,20 @@ class State(Protocol):
         """Return (retired key, key of who it names now) if the identifier is an alias."""
         ...
 
+    def moved(self, retired_key: int) -> Moved | None:
+        """Return what the merge of that patient moved, or None when there is none to undo."""
+        ...
+
     def orders_with(self, placer: str, filler: str) -> Sequence[Order]:
         """Return every order with that placer id or that filler id, once; empty ids match none."""
         ...
 
     def orders_of_procedure(self, accession: str, requested_procedure_id: str) -> Sequence[Order]:
         """Return the orders of one requested procedure."""
+        ...
+
+    def orders_of_patient(self, patient_key: int) -> Sequence[Order]:
+        """Return the orders of a patient, those that came with a merge included."""
         ...
 
     def steps_of_order(self, order_key: int) -> Sequence[Step]:
@@ -229,6 +264,10 @@ class State(Protocol):
 
     def appointments_for(self, placer: str, filler: str) -> Sequence[Step]:
         """Return steps without an order whose appointment named this placer or filler."""
+        ...
+
+    def appointments_of_patient(self, patient_key: int) -> Sequence[Step]:
+        """Return the patient's steps without an order."""
         ...
 
     def last_seen(self, subject: str, sender: str) -> str:

@@ -13,13 +13,12 @@ from vitalbridge.bridge.store.writer import WriterEvents
 from vitalbridge.hl7.mllp import Events as MllpEvents
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from vitalbridge.bridge.intake import Intake
     from vitalbridge.bridge.metrics import BridgeMetrics
+    from vitalbridge.bridge.store.backlog import Committed
     from vitalbridge.bridge.store.journal import Arrival, Handled
-    from vitalbridge.bridge.store.writer import Committed
     from vitalbridge.hl7.mllp import Peer
 
 connection_log = logging.getLogger("hl7.connection")
@@ -93,7 +92,9 @@ class AcceptanceObserver(IntakeEvents):
     def received(self, message_type: str, source: str) -> None:
         """A message arrived."""
         self._metrics.messages_received(message_type).inc()
-        self._metrics.last_message_timestamp(source).set(time.time())
+        # A control character would make the whole exposition "binary" to grep.
+        label = source if source.isprintable() else "other"
+        self._metrics.last_message_timestamp(label).set(time.time())
 
     def answered(self, code: str) -> None:
         """An acknowledgement went out."""
@@ -138,8 +139,9 @@ REFUSALS = {
     "parse": ErrorCode.INVALID_HL7_MESSAGE,
     "validation": ErrorCode.INVALID_FIELD_VALUE,
     "unsupported": ErrorCode.UNKNOWN_MESSAGE_TYPE,
-    "queue": ErrorCode.QUEUE_FULL,
-    "system": ErrorCode.QUEUE_DISK_RESERVE,
+    "size": ErrorCode.MLLP_MESSAGE_TOO_LARGE,
+    "queue_full": ErrorCode.QUEUE_FULL,
+    "disk": ErrorCode.QUEUE_DISK_RESERVE,
 }
 
 
@@ -148,18 +150,16 @@ class HandlingObserver(WriterEvents):
 
     def __init__(self, metrics: BridgeMetrics) -> None:
         self._metrics = metrics
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._intake: Intake | None = None
 
-    def connect(self, loop: asyncio.AbstractEventLoop, intake: Intake) -> None:
-        """Answers go out through ``intake`` on ``loop`` from now on."""
-        self._loop = loop
+    def connect(self, intake: Intake) -> None:
+        """Answers go out through ``intake`` from now on, on the writer's thread."""
         self._intake = intake
 
     def committed(self, results: list[Committed]) -> None:
         """A transaction with these arrivals is on the disk: they may be answered."""
-        if self._loop is not None and self._intake is not None:
-            self._loop.call_soon_threadsafe(self._intake.settle, results)
+        if self._intake is not None:
+            self._intake.settle(results)
 
     def handled(self, results: list[Handled]) -> None:
         """The effects of these messages are on the disk."""

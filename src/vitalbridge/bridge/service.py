@@ -138,8 +138,7 @@ class Bridge:
 
     async def start(self) -> None:
         """Open everything; raises StartError with one line when something can't be opened."""
-        loop = asyncio.get_running_loop()
-        self.handling.connect(loop, self.intake)
+        self.handling.connect(self.intake)
         self._check_disk()
         self.writer.start()
         await self._start_listeners()
@@ -236,7 +235,9 @@ class Bridge:
         self.listener = server
         for port, tls in ports:
             try:
-                await server.start(listener.bind_address, port, ssl=tls)
+                await asyncio.wrap_future(
+                    self.writer.run_on_loop(server.start(listener.bind_address, port, ssl=tls))
+                )
             except OSError as error:
                 raise StartError(
                     f"HL7 port {listener.bind_address}:{port}: {error.strerror}"
@@ -262,13 +263,17 @@ class Bridge:
                 self.listener.resume()
             log.info("queue has room: the listener reads again")
 
+    def _tend(self) -> None:
+        """Let held messages in or refuse them; on the writer's loop, as everything of intake."""
+        self.intake.release_held()
+        self._adapt_to_load()
+
     async def _watch(self) -> None:
         """Look after back-pressure, held messages and the disk reserve."""
         next_disk_check = 0.0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            self.intake.release_held()
-            self._adapt_to_load()
+            self.writer.loop.call_soon_threadsafe(self._tend)
             now = time.monotonic()
             if now >= next_disk_check:
                 next_disk_check = now + DISK_CHECK_SECONDS
@@ -306,7 +311,9 @@ class Bridge:
 
         while True:
             await asyncio.sleep(queue.cleanup_interval)
-            while await asyncio.wrap_future(self.writer.call(remove_some)):
+            gone = 1
+            while gone:
+                gone = await asyncio.wrap_future(self.writer.call(remove_some))
                 await asyncio.sleep(0.05)
 
     def reload(self) -> None:
@@ -384,21 +391,20 @@ class Bridge:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.listener is not None:
-            await self.listener.drain(DRAIN_SECONDS)
+            drained = self.writer.run_on_loop(self.listener.drain(DRAIN_SECONDS))
+            await asyncio.wrap_future(drained)
         if self.worklist is not None:
             await asyncio.to_thread(self.worklist.stop, WORKLIST_STOP_SECONDS)
         if self.http is not None:
             await self.http.stop()
         if self.control is not None:
             await self.control.stop()
-        if self.writer.ident is not None:
-            stopped = await asyncio.to_thread(self.writer.stop, WRITER_STOP_SECONDS)
-            if not stopped:
-                log.error(
-                    "the database is still being written: it will be completed at the next start",
-                    extra={"error_code": int(ErrorCode.QUEUE_DATABASE_ERROR)},
-                )
-                return
+        if not await asyncio.to_thread(self.writer.stop, WRITER_STOP_SECONDS):
+            log.error(
+                "the database is still being written: it will be completed at the next start",
+                extra={"error_code": int(ErrorCode.QUEUE_DATABASE_ERROR)},
+            )
+            return
         self.readers.close()
         self.database.close()
 

@@ -53,19 +53,21 @@ def show(database: Path, arguments: Namespace) -> int:
         print_json(
             [
                 {
-                    **line._asdict(),
-                    "patient": patient.attributes,
-                    "order": step.order_attributes,
-                    "step": step.step_attributes,
+                    **entry.line._asdict(),
+                    "patient": entry.patient.attributes,
+                    "order": entry.step.order_attributes,
+                    "step": entry.step.step_attributes,
+                    "generated_ids": entry.generated_ids,
                 }
-                for line, step, patient in found
+                for entry in found
             ]
         )
         return ExitCode.OK
-    for index, (line, step, patient) in enumerate(found):
+    for index, (line, step, patient, generated_ids) in enumerate(found):
         if index:
             sys.stdout.write("\n")
         print_pairs(list(line._asdict().items()))
+        print_pairs([(f"{keyword} in HL7", told) for keyword, told in generated_ids])
         for attributes in (patient.attributes, step.order_attributes, step.step_attributes):
             print_pairs([(f"  {keyword}", value) for keyword, value in attributes.items()])
     return ExitCode.OK

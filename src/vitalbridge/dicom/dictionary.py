@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Final
 
 from pydicom import datadict
 
@@ -22,22 +23,16 @@ def tag_and_vr(keyword: str) -> tuple[int, str]:
     return tag, datadict.dictionary_VR(tag).split(_ALTERNATIVES)[0]
 
 
-@cache
-def _known(tag: int) -> tuple[str, str]:
-    try:
-        vr = datadict.dictionary_VR(tag).split(_ALTERNATIVES)[0]
-    except KeyError:
-        return "", "UN"
-    return datadict.keyword_for_tag(tag), vr
+_KNOWN: Final = {
+    tag: (keyword, vr.split(_ALTERNATIVES)[0])
+    for tag, (vr, _, _, _, keyword) in datadict.DicomDictionary.items()  # type: ignore[attr-defined]
+}
+_UNKNOWN: Final = ("", "UN")
 
 
 def keyword_and_vr(tag: int) -> tuple[str, str]:
     """Return (keyword, VR) of a tag; ("", "UN") when it is private or unknown."""
-    group = tag >> 16
-    if group & 1:
-        # Not cached: private and random tags must not fill memory.
-        return "", "UN"
-    return _known(tag) if datadict.dictionary_has_tag(tag) else ("", "UN")
+    return _KNOWN.get(tag, _UNKNOWN)
 
 
 def is_group_length(tag: int) -> bool:

@@ -7,6 +7,7 @@ bytes and leave the meaning of text to the caller, who knows the character set.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -65,6 +66,12 @@ SYNTAXES: Final = {
 }
 
 
+@cache
+def _starts(syntax: Syntax) -> tuple[struct.Struct, struct.Struct]:
+    """Return what packs (group, element, length) and (group, element, VR, short length)."""
+    return struct.Struct(syntax.order + "HHI"), struct.Struct(syntax.order + "HH2sH")
+
+
 class Element(msgspec.Struct, frozen=True):
     """One data element: its raw value, or its items when it is a sequence."""
 
@@ -86,8 +93,8 @@ class _Reader:
     def __init__(self, data: bytes, syntax: Syntax) -> None:
         self._data = data
         self._syntax = syntax
-        self._tag = struct.Struct(syntax.order + "HH")
-        self._short = struct.Struct(syntax.order + "H")
+        self._explicit = syntax.explicit
+        self._start, self._start_with_vr = _starts(syntax)
         self._long = struct.Struct(syntax.order + "I")
 
     def data_set(
@@ -118,18 +125,18 @@ class _Reader:
     def _header(self, offset: int, end: int) -> tuple[int, str, int, int]:
         if offset + 8 > end:
             raise EncodingError("incomplete element", offset)
-        group, element = self._tag.unpack_from(self._data, offset)
+        group, element, length = self._start.unpack_from(self._data, offset)
         tag = group << 16 | element
         if group == 0xFFFE:
-            return tag, "", self._long.unpack_from(self._data, offset + 4)[0], offset + 8
-        if not self._syntax.explicit:
-            length = self._long.unpack_from(self._data, offset + 4)[0]
+            return tag, "", length, offset + 8
+        if not self._explicit:
             return tag, keyword_and_vr(tag)[1], length, offset + 8
-        vr = self._data[offset + 4 : offset + 6].decode("latin-1")
-        if vr not in _LONG_LENGTH and vr not in _SHORT_LENGTH:
-            raise EncodingError("no VR", offset + 4)
+        _, _, code, length = self._start_with_vr.unpack_from(self._data, offset)
+        vr = code.decode("latin-1")
+        if vr in _SHORT_LENGTH:
+            return tag, vr, length, offset + 8
         if vr not in _LONG_LENGTH:
-            return tag, vr, self._short.unpack_from(self._data, offset + 6)[0], offset + 8
+            raise EncodingError("no VR", offset + 4)
         if offset + 12 > end:
             raise EncodingError("incomplete element", offset)
         length = self._long.unpack_from(self._data, offset + 8)[0]
@@ -174,14 +181,15 @@ class _Reader:
 
 def header(tag: int, vr: str, length: int, syntax: Syntax) -> bytes:
     """Return tag, VR and length of an element; raises ``ValueError`` when it is too long."""
-    start = struct.pack(syntax.order + "HH", tag >> 16, tag & 0xFFFF)
+    start, start_with_vr = _starts(syntax)
     if not syntax.explicit:
-        return start + struct.pack(syntax.order + "I", length)
+        return start.pack(tag >> 16, tag & 0xFFFF, length)
     if vr in _LONG_LENGTH:
-        return start + vr.encode() + b"\0\0" + struct.pack(syntax.order + "I", length)
+        head = start_with_vr.pack(tag >> 16, tag & 0xFFFF, vr.encode(), 0)
+        return head + length.to_bytes(4, "big" if syntax.big else "little")
     if length > 0xFFFF:
         raise ValueError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}): value too long for VR {vr}")
-    return start + vr.encode() + struct.pack(syntax.order + "H", length)
+    return start_with_vr.pack(tag >> 16, tag & 0xFFFF, vr.encode(), length)
 
 
 def element(tag: int, vr: str, value: bytes, syntax: Syntax) -> bytes:
@@ -193,8 +201,8 @@ def element(tag: int, vr: str, value: bytes, syntax: Syntax) -> bytes:
 
 def sequence(tag: int, items: list[bytes], syntax: Syntax) -> bytes:
     """Return an encoded sequence of encoded items, with explicit lengths."""
-    start = struct.pack(syntax.order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
-    body = b"".join([start + struct.pack(syntax.order + "I", len(item)) + item for item in items])
+    start, _ = _starts(syntax)
+    body = b"".join([start.pack(_ITEM >> 16, _ITEM & 0xFFFF, len(item)) + item for item in items])
     return header(tag, "SQ", len(body), syntax) + body
 
 

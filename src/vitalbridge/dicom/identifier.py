@@ -114,11 +114,8 @@ class _Writer:
             elif asked.vr == "SQ":
                 parts.append(self._sequence(asked, value))
             else:
-                parts.append(
-                    elements.element(
-                        asked.tag, asked.vr, self._value(asked.vr, value or ""), self._syntax
-                    )
-                )
+                encoded = self._value(asked.vr, value) if value else b""
+                parts.append(elements.element(asked.tag, asked.vr, encoded, self._syntax))
         return b"".join(parts)
 
     def _sequence(self, asked: Asked, value: Value | None) -> bytes:
@@ -132,7 +129,7 @@ class _Writer:
         else:
             text = "\\".join(part for part in value if isinstance(part, str))
         if vr in elements.NUMBERS:
-            return elements.numbers(vr, text.split("\\") if text else [], self._syntax)
+            return elements.numbers(vr, text.split("\\"), self._syntax)
         if not self._lossy:
             return text.encode("ascii")
         encoded, lost = (self._charset if vr in _TEXT_VRS else DEFAULT_REPERTOIRE).encode_lossy(

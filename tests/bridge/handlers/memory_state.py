@@ -10,6 +10,7 @@ import msgspec
 from vitalbridge.bridge.model import (
     Effect,
     MergePatient,
+    Moved,
     Note,
     Order,
     Patient,
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from vitalbridge.translate.records import PatientIdentifier
 
 Name = tuple[str, str]
-
-
-class Moved(msgspec.Struct):
-    orders: list[int]
-    steps: list[int]
-    identifiers: dict[Name, int | None]
 
 
 class MemoryState:
@@ -69,6 +64,9 @@ class MemoryState:
         owner = self._owners.get((identifier.id, identifier.issuer))
         return None if owner is None or owner[1] is None else (owner[1], owner[0])
 
+    def moved(self, retired_key: int) -> Moved | None:
+        return self._merges.get(retired_key)
+
     def orders_with(self, placer: str, filler: str) -> list[Order]:
         return self._copied(
             self._orders,
@@ -83,6 +81,9 @@ class MemoryState:
             self._orders, lambda o: (o.accession, o.requested_procedure_id) == procedure
         )
 
+    def orders_of_patient(self, patient_key: int) -> list[Order]:
+        return self._copied(self._orders, lambda order: order.patient_key == patient_key)
+
     def steps_of_order(self, order_key: int) -> list[Step]:
         return self._copied(self._steps, lambda step: step.order_key == order_key != 0)
 
@@ -96,6 +97,11 @@ class MemoryState:
                 step.order_key == 0
                 and bool((placer and step.placer == placer) or (filler and step.filler == filler))
             ),
+        )
+
+    def appointments_of_patient(self, patient_key: int) -> list[Step]:
+        return self._copied(
+            self._steps, lambda step: step.patient_key == patient_key and step.order_key == 0
         )
 
     def last_seen(self, subject: str, sender: str) -> str:
@@ -131,11 +137,11 @@ class MemoryState:
                 case ReleaseIdentifier(identifier=identifier):
                     self._owners.pop((identifier.id, identifier.issuer), None)
                 case PutOrder(order=order):
-                    self._orders[order.key] = order
+                    self._orders[order.key] = msgspec.structs.replace(order)
                 case PutStep(step=step, change=change):
                     assert change in {"created", "updated", "cancelled"}
                     assert (step.key not in self._steps) or change != "created"
-                    self._steps[step.key] = step
+                    self._steps[step.key] = msgspec.structs.replace(step)
                 case RemoveStep(key=key):
                     del self._steps[key]
                 case Seen(subject=subject, sender=sender, time=time):
@@ -156,7 +162,7 @@ class MemoryState:
     def _merge(self, retired: int, surviving: int) -> None:
         assert retired != surviving
         assert {retired, surviving} <= self._patients.keys()
-        moved = Moved([], [], {})
+        moved = Moved([], [], [])
         for kind, keys in ((self._orders, moved.orders), (self._steps, moved.steps)):
             for row in kind.values():
                 if row.patient_key == retired:
@@ -164,7 +170,7 @@ class MemoryState:
                     keys.append(row.key)
         for name, (owner, retirer) in self._owners.items():
             if owner == retired:
-                moved.identifiers[name] = retirer
+                moved.identifiers.append((*name, retirer))
                 self._owners[name] = (surviving, retirer or retired)
         assert retired not in self._merges
         self._merges[retired] = moved
@@ -176,7 +182,8 @@ class MemoryState:
                 row = kind.get(key)
                 if row is not None and row.patient_key == surviving:
                     row.patient_key = restored
-        for name, retirer in moved.identifiers.items():
+        for number, issuer, retirer in moved.identifiers:
+            name = (number, issuer)
             if self._owners.get(name, (0, None))[0] == surviving:
                 self._owners[name] = (restored, retirer)
 

@@ -245,9 +245,66 @@ def test_adt_under_a_retired_number_only_fills_gaps(two: World) -> None:
 def test_after_an_unlink_an_order_goes_with_the_number_it_came_under(two: World) -> None:
     merge(two, "100", "200", T2)
     two.orm("NW", "PC", person=two.pid("200", name="ALPHA^A"), accession="AC")
+    two.siu("S12", "AP1", person=two.pid("200", name="ALPHA^A"))
+    two.orm("NW", "PD", person=two.pid("100", name="ALPHA^A"), accession="AD")
     unlink(two, "100", "200", T3)
+    a, b = two.patient("100").key, two.patient("200").key
+    assert (two.order("PC").patient_key, two.step("PC").patient_key) == (b, b)
+    assert (two.order("PD").patient_key, two.step("PD").patient_key) == (a, a)
+    (entry,) = two.state.steps_of_appointment("AP1^HIS")
+    assert entry.patient_key == b
+    assert owners(two) == (a, b)
     result = two.orm("XO", "PC", person=two.pid("200", name="BETA^B"), accession="AC", zds="1.2.3")
     assert result.notes == []
-    assert two.order("PC").patient_key == two.patient("200").key
-    assert two.step("PC").patient_key == two.patient("200").key
     assert two.step("PC").study_uid == "1.2.3"
+
+
+def test_an_order_held_for_its_alias_is_shown_by_the_unlink(two: World) -> None:
+    beta = {"name": "BETA^B", "birth": "19500101"}
+    two.adt("A08", T1, person=two.pid("200", **beta))
+    merge(two, "100", "200", T2)
+    two.orm("NW", "PC", person=two.pid("200", **beta), accession="AC")
+    assert two.step("PC").held
+    unlink(two, "100", "200", T3)
+    assert not two.step("PC").held
+    assert two.step("PC").patient_key == two.patient("200").key
+
+
+def test_an_unlink_within_a_chain_takes_its_own_aliases_along(two: World) -> None:
+    two.adt("A01", T1, person=two.pid("300", name="GAMMA^C"))
+    merge(two, "200", "100", T1)
+    merge(two, "300", "200", T2)
+    two.orm("NW", "PC", person=two.pid("100", name="GAMMA^C"), accession="AC")
+    unlink(two, "300", "200", T3)
+    b = two.patient("200").key
+    assert two.patient("100").key == b != two.patient("300").key
+    assert (two.order("PC").patient_key, two.step("PC").patient_key) == (b, b)
+    # It came under the number of the first, who may leave the second as well.
+    unlink(two, "200", "100", "20240104")
+    assert two.order("PC").patient_key == two.patient("100").key != b
+
+
+def test_moving_a_merged_patient_takes_along_what_came_since(two: World) -> None:
+    two.adt("A01", T1, person=two.pid("300", name="GAMMA^C"))
+    merge(two, "100", "200", T2)
+    two.orm("NW", "PC", person=two.pid("200", name="ALPHA^A"), accession="AC")
+    merge(two, "300", "200", T3)
+    assert two.order("PC").patient_key == two.step("PC").patient_key == two.patient("300").key
+    unlink(two, "300", "200", "20240104")
+    assert two.order("PC").patient_key == two.patient("200").key
+
+
+@pytest.mark.parametrize("pid3", ["200^^^HOSP^MR~100^^^HOSP^MR", "100^^^HOSP^MR~200^^^HOSP^MR"])
+def test_pid_3_may_repeat_the_retired_number(two: World, pid3: str) -> None:
+    a = two.patient("100").key
+    assert two.adt("A40", T2, person=two.pid(pid3, name="ALPHA^A"), mrg="200").refused is None
+    assert owners(two) == (a, a)
+    assert two.patient("200").key == a
+    assert [identifier.id for identifier in two.patient("100").identifiers] == ["100"]
+
+
+def test_a47_may_repeat_the_old_number(two: World) -> None:
+    a = two.patient("100").key
+    person = two.pid("100^^^HOSP^MR~900^^^HOSP^MR", name="ALPHA^A")
+    two.adt("A47", T2, person=person, mrg="100")
+    assert (two.patient("900").key, two.patient("100")) == (a, None)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from vitalbridge.bridge.handlers import Policy
 from vitalbridge.bridge.handlers.steps import generated_step_id
+from vitalbridge.translate import short_id
 
 World = Any
 
@@ -600,3 +602,26 @@ def test_an_unknown_message_type_is_refused_or_recorded(world: World) -> None:
     assert world.send(text).refused.code == 200
     world.policy = Policy(unknown_type="accept")
     assert world.send(text).notes == ["no_effect"]
+
+
+def test_what_a_generated_id_stands_for_is_kept_and_found_again(world: World) -> None:
+    world.rules = msgspec.structs.replace(world.rules, long_identifiers="generate")
+    number = "ACCESSION-OF-2024/0000017"
+    world.orm("NW", accession=number)
+    order = world.order("P1")
+    assert order.generated_ids == (("AccessionNumber", number),)
+    assert order.accession == world.step("P1").accession == short_id(number)
+    # The same number again is the same procedure, whoever orders.
+    world.orm("NW", "P2", accession=number)
+    assert world.step("P2").accession == order.accession
+    assert world.step("P2").study_uid == order.study_uid
+    # A message that does not name it leaves it; another long one comes beside it.
+    world.orm("XO", accession="", start="20240109")
+    assert world.order("P1").generated_ids == order.generated_ids
+    world.orm("XO", accession=number, step="STEP-NUMBER-0000001")
+    assert world.order("P1").generated_ids == (
+        ("AccessionNumber", number),
+        ("ScheduledProcedureStepID", "STEP-NUMBER-0000001"),
+    )
+    assert world.step("P1").step_id == short_id("STEP-NUMBER-0000001")
+    assert world.orm("XO", accession=number, step="STEP-NUMBER-0000001").notes == ["no_effect"]

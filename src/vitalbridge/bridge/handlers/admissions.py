@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from vitalbridge.bridge.handlers.disputes import redescribed
 from vitalbridge.bridge.handlers.identity import (
     agree,
     create_patient,
@@ -14,6 +15,7 @@ from vitalbridge.bridge.handlers.identity import (
     names,
     note_warnings,
     required_identifiers,
+    same_identifier,
     unclaimed,
 )
 from vitalbridge.bridge.handlers.recency import is_stale, remember
@@ -60,21 +62,35 @@ def describe(
     if is_stale(working, context, subject, time):
         return patient
     remember(working, context, subject, time)
+    known = patient
     if patient.provisional and not agree(patient.attributes, record.attributes):
         working.add(
             Note("alarm", "the patient whom an order described is another person by now", "PID")
         )
+        if context.policy.patient_mismatch == "hold":
+            known = _without_the_other(patient, record)
     updated = msgspec.structs.replace(
-        patient,
-        identifiers=_identifiers(working, patient, record.identifiers),
-        attributes=changed(patient.attributes, record.attributes),
+        known,
+        identifiers=_identifiers(working, known, record.identifiers),
+        attributes=changed(known.attributes, record.attributes),
         provisional=False,
     )
     if updated == patient:
         working.add(Note("no_effect", "the patient is known like this"))
         return patient
     working.put_patient(updated)
+    redescribed(working, context, patient, updated)
     return updated
+
+
+def _without_the_other(patient: Patient, record: PatientRecord) -> Patient:
+    """Return the patient without what orders told of another person: only shared numbers stay."""
+    shared = tuple(
+        own
+        for own in patient.identifiers
+        if any(same_identifier(own, told) for told in record.identifiers)
+    )
+    return msgspec.structs.replace(patient, identifiers=shared, attributes={})
 
 
 def _identifiers(

@@ -259,7 +259,7 @@ def _revised(scene: Scene, told: _Told, entry: Step, one: StepRecord) -> Step:
         step_attributes=changed(entry.step_attributes, one.attributes),
         status=status,
         status_source=source,
-        held=scene.disputed,
+        held=entry.held if entry.status_source == "operator" else scene.disputed,
         placer=record.placer or entry.placer,
         filler=record.filler or entry.filler,
     )
@@ -289,4 +289,5 @@ def _entry(scene: Scene, told: _Told, one: StepRecord, study_uid: str) -> Step:
         placer=record.placer,
         filler=record.filler,
         modality_unmapped=one.modality_unmapped or not one.modality,
+        named=scene.named,
     )

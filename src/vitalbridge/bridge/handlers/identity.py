@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from vitalbridge.bridge.model import Note, Patient, Unprocessable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from vitalbridge.bridge.handlers.working import Working
-    from vitalbridge.dicom.attributes import Attributes, Changes
+    from vitalbridge.dicom.attributes import Attributes, Changes, Value
     from vitalbridge.translate.records import PatientIdentifier, PatientRecord
 
-_COMPARED = ("PatientName", "PatientBirthDate", "PatientSex")
+COMPARED: Final = ("PatientName", "PatientBirthDate", "PatientSex")
 
 
 class Found(NamedTuple):
@@ -179,14 +179,14 @@ def _further_identifiers(
     return unclaimed(working, tuple(other for other in identifiers if other.issuer not in issuers))
 
 
-def agree(known: Attributes, told: Changes) -> bool:
+def agree(known: Mapping[str, Value | None], told: Mapping[str, Value | None]) -> bool:
     """Return whether two descriptions can be of one person.
 
     They are not when two of family name, birth date and sex differ. What either leaves out does not
     count; a less precise birth date agrees with what it begins.
     """
     differences = 0
-    for keyword in _COMPARED:
+    for keyword in COMPARED:
         one, other = known.get(keyword), told.get(keyword)
         if (
             one != other

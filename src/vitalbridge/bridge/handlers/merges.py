@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vitalbridge.bridge.handlers.admissions import describe
+from vitalbridge.bridge.handlers.disputes import reassess, redescribed
 from vitalbridge.bridge.handlers.identity import (
     create_patient,
     fill_gaps,
@@ -21,7 +22,7 @@ from vitalbridge.bridge.handlers.identity import (
     same_identifier,
 )
 from vitalbridge.bridge.handlers.recency import is_stale, remember
-from vitalbridge.bridge.model import Note, Patient, Unprocessable
+from vitalbridge.bridge.model import Note, Order, Patient, Step, Unprocessable
 from vitalbridge.translate import patients_merged
 from vitalbridge.translate.records import PatientIdentifier, PatientRecord
 from vitalbridge.translate.times import event_time
@@ -84,15 +85,58 @@ def _merge(
         survivor = create_patient(working, record, provisional=False)
         remember(working, context, f"patient:{survivor.key}", time)
     if link is None:
+        orders = working.orders_of_patient(leaving.key)
         working.merge(leaving.key, survivor.key)
     else:
         working.add(Note("alarm", "a patient merged before was moved to another one", "MRG-1"))
-        working.unmerge(*link)
+        orders = _separate(working, *link)
         working.merge(link[0], survivor.key)
     if by_alias:
-        fill_gaps(working, survivor, record)
+        survivor = fill_gaps(working, survivor, record)
     elif known is not None:
-        describe(working, context, survivor, record, time)
+        survivor = describe(working, context, survivor, record, time)
+    reassess(working, context, orders, survivor)
+
+
+def _separate(working: Working, restored: int, surviving: int) -> list[Order]:
+    """Undo a merge and return the orders that are the restored patient's now.
+
+    Those are what the merge moved, and what came since under a number of the restored patient.
+    """
+    orders = working.orders_of_patient(surviving)
+    entries = working.appointments_of_patient(surviving)
+    moved = working.moved(restored)
+    working.unmerge(restored, surviving)
+    back: list[Order] = []
+    for order in orders:
+        if moved is not None and order.key in moved.orders:
+            back.append(msgspec.structs.replace(order, patient_key=restored))
+        elif (holder := _named_holder(working, order)) is not None and holder.key == restored:
+            order = msgspec.structs.replace(
+                order, patient_key=restored, named=_still_alias(holder, order)
+            )
+            working.put_order(order)
+            for step in working.steps_of_order(order.key):
+                working.put_step(msgspec.structs.replace(step, patient_key=restored), "updated")
+            back.append(order)
+    for entry in entries:
+        holder = _named_holder(working, entry)
+        if holder is not None and holder.key == restored:
+            entry = msgspec.structs.replace(
+                entry, patient_key=restored, named=_still_alias(holder, entry)
+            )
+            working.put_step(entry, "updated")
+    return back
+
+
+def _named_holder(working: Working, what: Order | Step) -> Patient | None:
+    """Return whose the number is under which an order or appointment came as that of an alias."""
+    return None if what.named is None else working.patient_with(what.named)
+
+
+def _still_alias(holder: Patient, what: Order | Step) -> PatientIdentifier | None:
+    """Return the number unless it is the holder's own now."""
+    return None if what.named is None or names(holder, what.named) else what.named
 
 
 def _but_of(
@@ -133,11 +177,16 @@ def _merge_within(
         return
     for subject in subjects:
         remember(working, context, subject, time)
-    working.unmerge(restored, patient.key)
+    back = {order.key: order for order in _separate(working, restored, patient.key)}
+    orders = [
+        *(o for o in working.orders_of_patient(patient.key) if o.key not in back),
+        *back.values(),
+    ]
     working.merge(patient.key, restored)
     survivor = working.patient(restored)
     if survivor is not None:
-        describe(working, context, survivor, record, time)
+        survivor = describe(working, context, survivor, record, time)
+        reassess(working, context, orders, survivor)
 
 
 def unlink_patients(message: Message, context: HandlerContext, working: Working) -> None:
@@ -165,7 +214,10 @@ def unlink_patients(message: Message, context: HandlerContext, working: Working)
     if is_stale(working, context, subject, time):
         return
     remember(working, context, subject, time)
-    working.unmerge(*links[0])
+    orders = _separate(working, *links[0])
+    restored = working.patient(links[0][0])
+    if restored is not None:
+        reassess(working, context, orders, restored)
 
 
 def change_identifier(message: Message, context: HandlerContext, working: Working) -> None:
@@ -210,7 +262,9 @@ def _change(
     working.release(old)
     renamed = msgspec.structs.replace(patient, identifiers=identifiers)
     working.put_patient(renamed)
-    describe(working, context, renamed, record, time)
+    described = describe(working, context, renamed, record, time)
+    if holder is not None and holder.key != patient.key:
+        redescribed(working, context, holder, described)
 
 
 def _changed_before(

@@ -60,7 +60,9 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
         content=content_of(plan.records),
         attributes=present(first.attributes),
         disputed=scene.disputed,
+        described=scene.described,
         named=scene.named,
+        generated_ids=plan.generated_ids(()),
     )
     working.put_order(order)
     remember(working, scene.context, f"order:{key}", first.transaction_time)
@@ -81,7 +83,11 @@ def change_order(scene: Scene, plan: Plan, order: Order) -> None:
     working = scene.working
     content = content_of(plan.records)
     updated = msgspec.structs.replace(
-        plan.numbered(order), disputed=scene.disputed, held=order.held or plan.hold
+        plan.numbered(order),
+        disputed=scene.disputed,
+        described=scene.described,
+        held=order.held or plan.hold,
+        generated_ids=plan.generated_ids(order.generated_ids),
     )
     if content == order.content and updated == order:
         working.add(Note("no_effect", "the order says this already"))

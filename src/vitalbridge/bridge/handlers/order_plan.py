@@ -45,6 +45,11 @@ class Plan(msgspec.Struct):
             order, placer=order.placer or first.placer, filler=order.filler or first.filler
         )
 
+    def generated_ids(self, known: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """Return the known pairs of ``Order.generated_ids`` with those of the order groups."""
+        told = [pair for record in self.records for pair in record.generated_ids]
+        return tuple(dict.fromkeys((*known, *told))) if told else known
+
 
 def content_of(records: Sequence[OrderRecord]) -> str:
     """Return a digest of all that the order groups say, whenever they say it.

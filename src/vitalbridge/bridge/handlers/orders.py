@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from vitalbridge.bridge.handlers.absorption import call_off_waiting
+from vitalbridge.bridge.handlers.disputes import put_visibility
 from vitalbridge.bridge.handlers.identity import note_warnings
 from vitalbridge.bridge.handlers.order_content import change_order, create_order
 from vitalbridge.bridge.handlers.order_control import (
@@ -20,8 +21,8 @@ from vitalbridge.bridge.handlers.order_control import (
 from vitalbridge.bridge.handlers.order_plan import Plan
 from vitalbridge.bridge.handlers.recency import is_newer, is_stale, remember
 from vitalbridge.bridge.handlers.scene import Scene, scene_of
-from vitalbridge.bridge.handlers.status import CALLED_OFF, FINAL, is_settled
-from vitalbridge.bridge.handlers.steps import put_if_changed, set_status
+from vitalbridge.bridge.handlers.status import CALLED_OFF, FINAL
+from vitalbridge.bridge.handlers.steps import set_status
 from vitalbridge.bridge.model import Note, Order, StepStatus, Unprocessable
 from vitalbridge.translate import orders_from
 
@@ -173,8 +174,6 @@ def _apply_to_known(scene: Scene, plan: Plan, order: Order) -> None:
     if is_stale(working, context, subject, time):
         return
     remember(working, context, subject, time)
-    if order.patient_key != patient.key and _is_of(scene, order):
-        order = _moved(working, order, patient.key)
     if order.patient_key != patient.key:
         _dispute(scene, order)
     elif order.tombstone and plan.action is Action.CREATE and newer:
@@ -192,27 +191,12 @@ def _apply_to_known(scene: Scene, plan: Plan, order: Order) -> None:
         _put_held(scene, plan, order, held=plan.action is Action.HOLD)
 
 
-def _is_of(scene: Scene, order: Order) -> bool:
-    """Return whether the order came under a number that is the message's patient's by now."""
-    holder = None if order.named is None else scene.working.patient_with(order.named)
-    return holder is not None and holder.key == scene.patient.key
-
-
-def _moved(working: Working, order: Order, patient_key: int) -> Order:
-    """Put the order and its steps as those of the patient whom an unlink gave back."""
-    for step in working.steps_of_order(order.key):
-        working.put_step(msgspec.structs.replace(step, patient_key=patient_key), "updated")
-    moved = msgspec.structs.replace(order, patient_key=patient_key, named=None)
-    working.put_order(moved)
-    return moved
-
-
 def _dispute(scene: Scene, order: Order) -> None:
     """Handle a message about an order that is another patient's: orders don't change patients."""
     working = scene.working
     working.add(Note("alarm", "the order belongs to another patient; not applied", "PID-3"))
-    if scene.context.policy.patient_mismatch == "hold" and not order.disputed:
-        _put_visibility(working, order, msgspec.structs.replace(order, disputed=True))
+    if scene.context.policy.patient_mismatch == "hold" and (not order.disputed or order.described):
+        put_visibility(working, order, replace(order, disputed=True, described={}))
 
 
 def _call_off(scene: Scene, plan: Plan, order: Order) -> None:
@@ -221,25 +205,16 @@ def _call_off(scene: Scene, plan: Plan, order: Order) -> None:
 
 def _put_status(scene: Scene, plan: Plan, order: Order, wanted: StepStatus) -> None:
     status = set_status(scene.working, order, wanted)
-    updated = msgspec.structs.replace(plan.numbered(order), status=status)
+    updated = replace(plan.numbered(order), status=status)
     if updated != order:
         scene.working.put_order(updated)
 
 
 def _put_held(scene: Scene, plan: Plan, order: Order, *, held: bool) -> None:
-    updated = msgspec.structs.replace(plan.numbered(order), held=held, disputed=scene.disputed)
+    updated = replace(
+        plan.numbered(order), held=held, disputed=scene.disputed, described=scene.described
+    )
     if updated == order:
         scene.working.add(Note("no_effect", "held or shown already", "ORC-1"))
     else:
-        _put_visibility(scene.working, order, updated)
-
-
-def _put_visibility(working: Working, before: Order, after: Order) -> None:
-    """Put the order and hide or show its steps, except those that an operator settled."""
-    working.put_order(after)
-    held = after.held or after.disputed
-    if held == (before.held or before.disputed):
-        return
-    for step in working.steps_of_order(after.key):
-        if not is_settled(step) and step.status_source != "operator":
-            put_if_changed(working, step, msgspec.structs.replace(step, held=held))
+        put_visibility(scene.working, order, updated)

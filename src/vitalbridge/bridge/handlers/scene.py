@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
+from vitalbridge.bridge.handlers.disputes import description
 from vitalbridge.bridge.handlers.identity import agree, names, note_warnings, patient_of
 from vitalbridge.bridge.model import Note, Patient
 from vitalbridge.translate import message_time, patient_from
@@ -12,6 +13,7 @@ from vitalbridge.translate import message_time, patient_from
 if TYPE_CHECKING:
     from vitalbridge.bridge.handlers.context import HandlerContext
     from vitalbridge.bridge.handlers.working import Working
+    from vitalbridge.dicom.attributes import Attributes
     from vitalbridge.hl7 import Message
     from vitalbridge.translate.records import PatientIdentifier
 
@@ -19,16 +21,22 @@ if TYPE_CHECKING:
 class Scene(NamedTuple):
     """A message, its surroundings, and whom it is about.
 
-    ``disputed``: PID and the known patient are not one person, and the policy is to hold.
-    ``named`` is the number in PID-3 if it is that of a patient merged into this one.
+    ``described`` is what PID says of a person who is not the known patient, if the policy is to
+    hold; else it is empty. ``named`` is the number in PID-3 if it is that of a patient merged into
+    this one.
     """
 
     message: Message
     context: HandlerContext
     working: Working
     patient: Patient
-    disputed: bool
+    described: Attributes
     named: PatientIdentifier | None
+
+    @property
+    def disputed(self) -> bool:
+        """Whether PID and the known patient are not one person, and the policy is to hold."""
+        return bool(self.described)
 
 
 def assumed_start(scene: Scene) -> str:
@@ -46,16 +54,17 @@ def scene_of(message: Message, context: HandlerContext, working: Working) -> Sce
     if record.warnings:
         note_warnings(working, record.warnings)
     patient = patient_of(working, record)
-    disputed = False
+    described: Attributes = {}
     if not agree(patient.attributes, record.attributes):
-        disputed = context.policy.patient_mismatch == "hold"
+        if context.policy.patient_mismatch == "hold":
+            described = description(record.attributes)
         working.add(
             Note(
-                "alarm" if disputed else "warning",
+                "alarm" if described else "warning",
                 "two of family name, birth date and sex are not those of the known patient",
                 "PID",
             )
         )
     first = record.identifiers[0]
     named = None if names(patient, first) else first
-    return Scene(message, context, working, patient, disputed, named)
+    return Scene(message, context, working, patient, described, named)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vitalbridge.bridge.model import (
     Effect,
     MergePatient,
+    Moved,
     Note,
     Order,
     Patient,
@@ -19,13 +20,13 @@ from vitalbridge.bridge.model import (
     Step,
     UnmergePatient,
 )
+from vitalbridge.translate.records import PatientIdentifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from vitalbridge.bridge.model import State
-    from vitalbridge.translate.records import PatientIdentifier
 
 
 class Working:
@@ -104,9 +105,18 @@ class Working:
 
     def unmerge(self, restored: int, surviving: int) -> None:
         """Undo the merge of ``restored``."""
+        moved = self._state.moved(restored)
+        for number, issuer, _ in moved.identifiers if moved is not None else ():
+            holder = self.patient_with(PatientIdentifier(number, issuer))
+            if holder is not None and holder.key == surviving:
+                self._identifiers[number, issuer] = restored
         self._merged.pop(restored, None)
         self._unmerged.add(restored)
         self.effects.append(UnmergePatient(restored, surviving))
+
+    def moved(self, retired_key: int) -> Moved | None:
+        """Return what the merge of that patient moved before this message."""
+        return self._state.moved(retired_key)
 
     def put_order(self, order: Order) -> None:
         """Insert or replace an order."""
@@ -151,17 +161,13 @@ class Working:
         link = self._state.merged_into(identifier)
         if link is None or link[0] in self._unmerged:
             return None
-        return link[0], self._survivor(link[1])
+        return link[0], self._survivor(key)
 
     def _owner(self, identifier: PatientIdentifier) -> int | None:
         """Return who the identifier names before the merges of this message."""
         name = (identifier.id, identifier.issuer)
         if name in self._identifiers:
             return self._identifiers[name]
-        if self._unmerged:
-            link = self._state.merged_into(identifier)
-            if link is not None and link[0] in self._unmerged:
-                return link[0]
         patient = self._state.patient_with(identifier)
         return None if patient is None else patient.key
 
@@ -195,6 +201,15 @@ class Working:
             and order.requested_procedure_id == requested_procedure_id
         ]
 
+    def orders_of_patient(self, patient_key: int) -> Sequence[Order]:
+        """Return the orders of a patient as before the merges and unlinks of this message."""
+        found = self._state.orders_of_patient(patient_key)
+        if not self._orders:
+            return found
+        return [order for order in found if order.key not in self._orders] + [
+            order for order in self._orders.values() if order.patient_key == patient_key
+        ]
+
     def steps_of_order(self, order_key: int) -> Sequence[Step]:
         """Return all steps of an order, whatever their status."""
         found = self._state.steps_of_order(order_key)
@@ -214,6 +229,14 @@ class Working:
         """Return steps without an order whose appointment named this placer or filler."""
         found = self._state.appointments_for(placer, filler)
         return self._known(found) if found else found
+
+    def appointments_of_patient(self, patient_key: int) -> Sequence[Step]:
+        """Return the patient's steps without an order, as before the merges of this message."""
+        return self._known(self._state.appointments_of_patient(patient_key)) + [
+            step
+            for step in self._steps.values()
+            if step.patient_key == patient_key and not step.order_key
+        ]
 
     def _known(self, found: Sequence[Step]) -> list[Step]:
         return [

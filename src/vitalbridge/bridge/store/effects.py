@@ -9,6 +9,7 @@ import msgspec
 from vitalbridge.bridge.model import (
     Effect,
     MergePatient,
+    Moved,
     Note,
     PutOrder,
     PutPatient,
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
 _encode = msgspec.json.encode
 
 HIDDEN = frozenset({StepStatus.CANCELLED, StepStatus.DISCONTINUED, StepStatus.COMPLETED})
-
-
-class Moved(msgspec.Struct):
-    """What a merge moved, so that an unlink can move it back."""
-
-    orders: list[int]
-    steps: list[int]
-    identifiers: list[tuple[str, str, int | None]]
 
 
 def is_visible(step: Step) -> bool:
@@ -122,10 +115,9 @@ def merge_patient(state: SqlState, effect: MergePatient) -> None:
 def unmerge_patient(state: SqlState, effect: UnmergePatient) -> None:
     """Give the restored patient back what its merge moved and the survivor still has."""
     rows = state.execute
-    found = rows("SELECT moved FROM patient_merge WHERE retired_key = ?", (effect.restored,)).get
-    if found is None:
+    moved = state.moved(effect.restored)
+    if moved is None:
         return
-    moved = msgspec.json.decode(found, type=Moved)
     both = (effect.restored, effect.surviving)
     for key in moved.orders:
         rows(

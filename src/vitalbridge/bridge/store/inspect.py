@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import apsw
 import msgspec
 
-from vitalbridge.bridge.model import Patient, Step
+from vitalbridge.bridge.model import Order, Patient, Step
 from vitalbridge.bridge.store.database import Database, connect_reader
 from vitalbridge.bridge.store.files import StoreError, beside, foreign_wals
 from vitalbridge.bridge.store.journal import MessageState, read_body
 from vitalbridge.bridge.store.salvage import SalvagedMessage, salvage
+from vitalbridge.translate import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _decode_patient = msgspec.json.Decoder(Patient).decode
 _decode_step = msgspec.json.Decoder(Step).decode
+_decode_order = msgspec.json.Decoder(Order).decode
 
 STATE_NAMES = {int(state): state.name.lower() for state in MessageState}
 
@@ -67,6 +69,15 @@ class WorklistLine(NamedTuple):
     patient_id: str
     patient_name: str
     unmapped: bool
+
+
+class WorklistEntry(NamedTuple):
+    """One step with its patient and the identifiers that a generated one stands for."""
+
+    line: WorklistLine
+    step: Step
+    patient: Patient
+    generated_ids: tuple[tuple[str, str], ...]
 
 
 @contextlib.contextmanager
@@ -179,13 +190,28 @@ def worklist_line(key: int, step: Step, patient: Patient) -> WorklistLine:
     )
 
 
-def show_worklist(path: Path, accession: str) -> list[tuple[WorklistLine, Step, Patient]]:
-    """Return every step with that accession number, whatever its status."""
+def show_worklist(path: Path, accession: str) -> list[WorklistEntry]:
+    """Return every step with that accession number, whatever its status.
+
+    A number too long for DICOM finds the steps whose generated one stands for it.
+    """
     with reading(path) as connection:
         return [
-            (worklist_line(key, step, patient), step, patient)
-            for key, step, patient in _worklist(connection, "s.accession = ?", (accession,))
+            WorklistEntry(
+                worklist_line(key, step, patient),
+                step,
+                patient,
+                _generated_ids(connection, step.order_key),
+            )
+            for key, step, patient in _worklist(
+                connection, "s.accession IN (?, ?)", (accession, short_id(accession))
+            )
         ]
+
+
+def _generated_ids(connection: apsw.Connection, order_key: int) -> tuple[tuple[str, str], ...]:
+    body = connection.execute("SELECT body FROM imaging_order WHERE key = ?", (order_key,)).get
+    return () if body is None else _decode_order(body).generated_ids
 
 
 def verify(path: Path) -> list[str]:

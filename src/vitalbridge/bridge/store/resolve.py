@@ -32,8 +32,8 @@ def retry(writer: Writer, seq: int) -> int:
     writer.state.execute(
         "UPDATE inbound SET state = 0, handled_at = NULL, outcome = NULL WHERE seq = ?", (seq,)
     )
-    writer.dead -= 1
-    writer.unhandled += 1
+    writer.backlog.dead -= 1
+    writer.backlog.unhandled += 1
     return 1 + _let_go(writer, seq)
 
 

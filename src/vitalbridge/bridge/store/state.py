@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vitalbridge.bridge.model import Order, Patient, Step
+from vitalbridge.bridge.model import Moved, Order, Patient, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _decode_patient = msgspec.json.Decoder(Patient).decode
 _decode_order = msgspec.json.Decoder(Order).decode
 _decode_step = msgspec.json.Decoder(Step).decode
+_decode_moved = msgspec.json.Decoder(Moved).decode
 
 
 class SqlState:
@@ -95,6 +96,13 @@ class SqlState:
         ).get
         return None if row is None else (row[0], row[1])
 
+    def moved(self, retired_key: int) -> Moved | None:
+        """Return what the merge of that patient moved, or None when there is none to undo."""
+        body = self.execute(
+            "SELECT moved FROM patient_merge WHERE retired_key = ?", (retired_key,)
+        ).get
+        return None if body is None else _decode_moved(body)
+
     def _orders(self, condition: str, values: tuple[Any, ...]) -> list[Order]:
         found = []
         for patient_key, body in self.execute(
@@ -122,6 +130,10 @@ class SqlState:
         return self._orders(
             "accession = ? AND requested_procedure_id = ?", (accession, requested_procedure_id)
         )
+
+    def orders_of_patient(self, patient_key: int) -> Sequence[Order]:
+        """Return the orders of a patient, those that came with a merge included."""
+        return self._orders("patient_key = ?", (patient_key,))
 
     def _steps(self, condition: str, values: tuple[Any, ...]) -> list[Step]:
         found = []
@@ -154,6 +166,10 @@ class SqlState:
                 if step.key not in known
             ]
         return found
+
+    def appointments_of_patient(self, patient_key: int) -> Sequence[Step]:
+        """Return the patient's steps without an order."""
+        return self._steps("patient_key = ? AND order_key = 0", (patient_key,))
 
     def last_seen(self, subject: str, sender: str) -> str:
         """Return the newest event time remembered, or an empty string."""

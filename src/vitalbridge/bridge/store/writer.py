@@ -1,5 +1,9 @@
 """The one thread that writes: group commit of arrivals, and handling in journal order.
 
+The thread runs an event loop of its own, on which messages are also received: a message goes from
+its socket to its acknowledgement without being handed from one thread to another, which would cost
+more than waiting for the disk does.
+
 Whatever arrived while the last transaction was being synced goes into the next one. Acceptance and
 handling share transactions but never the same message: a message is handled in a transaction after
 the one that made it durable, so that its acknowledgement never waits for its handler.
@@ -7,72 +11,46 @@ the one that made it durable, so that its acknowledgement never waits for its ha
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
-import queue
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
+import uvloop
 
-from vitalbridge.bridge.model import Effect, Note, PutStep, Unprocessable
-from vitalbridge.bridge.store.effects import apply
-from vitalbridge.bridge.store.journal import (
-    CHUNK,
-    Arrival,
-    Handled,
-    Journal,
-    MessageState,
-    Outcome,
-    Pending,
-    microseconds,
-)
+from vitalbridge.bridge.errors import ErrorCode
+from vitalbridge.bridge.store.backlog import Backlog, Committed, Group
+from vitalbridge.bridge.store.journal import CHUNK, Arrival, Handled, Journal
 from vitalbridge.bridge.store.state import SqlState
-from vitalbridge.hl7 import Hl7Error, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from vitalbridge.bridge.model import Effect
     from vitalbridge.bridge.store.database import Database
+    from vitalbridge.bridge.store.journal import Pending
     from vitalbridge.bridge.store.patient_cache import PatientCache
+    from vitalbridge.hl7 import Message
 
 log = logging.getLogger("queue.writer")
 
 T = TypeVar("T")
 
 MOST_ARRIVALS = 512
-MOST_HANDLED = 256
-LEAST_HANDLING_SECONDS = 0.0005
-MOST_HANDLING_SECONDS = 0.010
-BACKLOG_FOR_MOST_HANDLING = 10_000
-"""While arrivals wait, accepting goes before handling: the longer the backlog, the less so."""
-IDLE_SECONDS = 1.0
 NEXT_ARRIVAL_SECONDS = 0.001
 """A sender that has its answer sends its next message at once: worth sharing a sync with."""
-MOST_IN_MEMORY = 4000
-LOADED_AT_ONCE = 500
-CHECKPOINT_PAGES = 8192
+RETRY_SECONDS = 0.1
+IDLE_SECONDS = 1.0
+CHECKPOINT_PAGES = 4096
 CHECKPOINT_SECONDS = 60.0
-CHECKPOINT_RETRY_SECONDS = 1.0
+CHECKPOINT_PAUSE_SECONDS = 0.5
 
-UNAVAILABLE = (apsw.FullError, apsw.IOError, apsw.BusyError)
-"""Errors that are no message's fault."""
-
-
-class Committed(NamedTuple):
-    """An arrival whose fate is decided: ``answer`` may go out now.
-
-    ``kind`` is ``accepted``, ``duplicate``, ``refused`` or ``failed`` (not durable: the sender must
-    be told no).
-    """
-
-    arrival: Arrival
-    kind: str
-    answer: bytes
+NOT_THE_MESSAGES_FAULT = (apsw.FullError, apsw.IOError, apsw.BusyError)
 
 
 class WriterEvents:
@@ -105,7 +83,7 @@ class _LongBody:
 
 
 class Writer(threading.Thread):
-    """Owns the writing connection from start to stop."""
+    """Owns the writing connection and an event loop from start to stop."""
 
     def __init__(
         self,
@@ -125,358 +103,255 @@ class Writer(threading.Thread):
         self.database = database
         self.state = SqlState(database.connection, cache)
         self.journal = Journal(database.connection, duplicate_window)
-        self.process = process
-        self.subjects = subjects
-        self.reload = reload
+        self.backlog = Backlog(self.state, self.journal, process, subjects, reload)
         self.events = events
-        self.unhandled = self.journal.count_unhandled()
-        self.dead = self.journal.count_dead()
         self.last_error: str | None = None
-        self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._pending: deque[Pending] = deque()
-        self._more_on_disk = self.unhandled > 0
+        self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        self._arrivals: deque[Arrival] = deque()
+        self._calls: deque[tuple[Callable[[Writer], Any], Future[Any]]] = deque()
         self._long: deque[_LongBody] = deque()
         self._behind_long: dict[int, deque[Arrival]] = {}
-        self._stopping = False
+        self._awake = False
+        self._later: asyncio.TimerHandle | None = None
         self._flowing = False
+        self._stopping = False
+        self._failure: BaseException | None = None
         self._wal_pages = 0
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
-        self._checkpoint_not_before = 0.0
+        self._no_checkpoint_before = 0.0
         database.connection.set_wal_hook(self._note_wal)
 
-    # -- from other threads ---------------------------------------------------------------------
+    @property
+    def unhandled(self) -> int:
+        """Accepted messages that are not handled yet."""
+        return self.backlog.unhandled
+
+    @property
+    def dead(self) -> int:
+        """Messages in the dead letters."""
+        return self.backlog.dead
+
+    # -- from any thread ------------------------------------------------------------------------
 
     def submit(self, arrival: Arrival) -> None:
         """Hand over an arrival; its fate is reported through ``events.committed``."""
-        self._jobs.put(arrival)
+        self._on_loop(self._arrive, arrival)
 
     def call(self, function: Callable[[Writer], T]) -> Future[T]:
         """Run ``function`` on the writer's thread in a transaction of its own."""
         future: Future[T] = Future()
-        self._jobs.put((function, future))
+        self._on_loop(self._enqueue_call, function, future)
         return future
+
+    def run_on_loop(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the writer's event loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def stop(self, timeout: float) -> bool:
         """Commit what was submitted and end; the unhandled rest stays in the journal."""
-        self._jobs.put(None)
+        if self.ident is None:
+            self.loop.close()
+            return True
+        if self.is_alive():
+            self._on_loop(self._begin_stop)
         self.join(timeout)
         return not self.is_alive()
 
-    def waiting(self) -> int:
-        """Return how many jobs wait for the writer."""
-        return self._jobs.qsize()
+    def _on_loop(self, function: Callable[..., None], *arguments: Any) -> None:
+        if threading.get_ident() == self.ident:
+            function(*arguments)
+        else:
+            self.loop.call_soon_threadsafe(function, *arguments)
 
     # -- the thread -----------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve jobs until stopped."""
+        """Serve until stopped."""
+        asyncio.set_event_loop(self.loop)
         self.journal.drop_unfinished_bodies()
-        while True:
-            arrivals, calls = self._collect()
-            arrivals = [arrival for arrival in arrivals if self._take(arrival)]
-            if arrivals or self._pending or self._more_on_disk:
-                self._transact(arrivals)
-            if self._long:
-                self._write_long_part()
-            for function, future in calls:
-                self._run_call(function, future)
-            if self._stopping and not self._long and self._jobs.empty():
-                return
-            self._maybe_checkpoint()
-
-    def _collect(self) -> tuple[list[Arrival], list[tuple[Any, Future[Any]]]]:
-        """Wait for work and return all of it that fits into one transaction."""
-        jobs = self._jobs
-        arrivals: list[Arrival] = []
-        calls: list[tuple[Any, Future[Any]]] = []
-        if self._long or self._stopping:
-            wait = 0.0
-        elif self._pending or self._more_on_disk:
-            wait = NEXT_ARRIVAL_SECONDS if self._flowing else 0.0
-        else:
-            wait = IDLE_SECONDS
-        self._flowing = False
+        self._wake()
         try:
-            job = jobs.get(block=wait > 0, timeout=wait)
-        except queue.Empty:
-            return arrivals, calls
-        while True:
-            if job is None:
-                self._stopping = True
-            elif type(job) is Arrival:
-                arrivals.append(job)
-            else:
-                calls.append(job)
-            if len(arrivals) >= MOST_ARRIVALS:
-                break
-            try:
-                job = jobs.get_nowait()
-            except queue.Empty:
-                break
-        self._flowing = bool(arrivals)
-        return arrivals, calls
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
+        if self._failure is not None:
+            raise self._failure
 
-    def _take(self, arrival: Arrival) -> bool:
-        """Return whether the arrival goes into the next transaction; long ones go their own way.
+    def _arrive(self, arrival: Arrival) -> None:
+        """Queue an arrival.
 
-        What follows a long message on its connection waits for it, so that the journal keeps the
-        order of each connection.
+        Long ones go their own way. What follows a long message on its connection waits for it, so
+        that the journal keeps the order of each connection.
         """
         behind = self._behind_long.get(arrival.connection)
         if behind is not None:
             behind.append(arrival)
-            return False
+            return
         if len(arrival.raw) <= CHUNK:
-            return True
-        self._long.append(_LongBody(arrival, self.journal.new_body()))
-        self._behind_long[arrival.connection] = deque()
-        return False
+            self._arrivals.append(arrival)
+        else:
+            self._long.append(_LongBody(arrival, self.journal.new_body()))
+            self._behind_long[arrival.connection] = deque()
+        self._wake()
 
-    def _transact(self, arrivals: list[Arrival]) -> None:
-        """One group commit: journal the arrivals, handle what was pending before."""
-        execute = self.state.execute
-        taken: list[Pending] = []
-        committed: list[Committed] = []
-        fresh: list[Pending] = []
-        handled: list[Handled] = []
+    def _enqueue_call(self, function: Callable[[Writer], Any], future: Future[Any]) -> None:
+        self._calls.append((function, future))
+        self._wake()
+
+    def _begin_stop(self) -> None:
+        self._stopping = True
+        self._wake()
+
+    def _wake(self) -> None:
+        """Look for work soon: after what the sockets have for this turn of the loop."""
+        if not self._awake:
+            self._awake = True
+            self.loop.call_soon(self._guarded, self._next)
+
+    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Run a step; what goes wrong unforeseen ends the thread: half a writer loses messages."""
         try:
-            if not self._pending and self._more_on_disk:
-                self._load()
-            execute("BEGIN IMMEDIATE")
-            for arrival in arrivals:
-                self._journal_one(arrival, committed, fresh)
-            self._handle_some(taken, handled)
-            execute("UPDATE generation SET commits = commits + 1 WHERE id = 1")
+            step(*arguments)
+        except BaseException as error:
+            self._failure = error
+            self.loop.stop()
+
+    def _next(self) -> None:
+        """Do the next piece of work, then let the sockets have their turn."""
+        self._awake = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        while self._calls:
+            self._run_call(*self._calls.popleft())
+        if self._checkpoint_is_due():
+            self._checkpoint()
+        if self._long:
+            self._write_long_part()
+        if self._arrivals:
+            self._flowing = True
+            self._write_group()
+        elif self.backlog.has_work() and not self._stopping:
+            if self._flowing:
+                self._flowing = False
+                self._later = self.loop.call_later(NEXT_ARRIVAL_SECONDS, self._wake)
+                return
+            self._write_group()
+        elif not self._long:
+            if self._stopping:
+                self.loop.stop()
+            else:
+                self._later = self.loop.call_later(IDLE_SECONDS, self._wake)
+            return
+        self._wake()
+
+    # -- one transaction at a time --------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self.state.execute("BEGIN IMMEDIATE")
+
+    def _count_commit(self) -> None:
+        self.state.execute("UPDATE generation SET commits = commits + 1 WHERE id = 1")
+
+    def _write_group(self) -> None:
+        """One group commit: journal what arrived, handle what was pending before."""
+        arrivals = self._arrivals
+        group = Group([arrivals.popleft() for _ in range(min(len(arrivals), MOST_ARRIVALS))])
+        try:
+            self.backlog.load(self._alone)
+            self._begin()
+            for arrival in group.arrivals:
+                self.backlog.accept(arrival, group)
+            # Nothing is received while this thread handles: those just accepted have followers.
+            self.backlog.handle_some(group, others_wait=bool(group.arrivals))
+            self._count_commit()
             begun = time.perf_counter()
-            execute("COMMIT")
-            self.events.synced(time.perf_counter() - begun)
+            self.state.execute("COMMIT")
         except Exception as error:
-            self._rollback(error)
-            self._pending.extendleft(reversed(taken))
-            self._one_by_one(arrivals, len(taken))
+            self._repeat(group, error)
             return
         self.last_error = None
-        self._settle(committed, fresh, handled)
+        self.events.synced(time.perf_counter() - begun)
+        self._settle(group)
 
-    def _journal_one(
-        self, arrival: Arrival, committed: list[Committed], fresh: list[Pending]
-    ) -> None:
-        if arrival.message is None:
-            self.journal.append(arrival)
-            committed.append(Committed(arrival, "refused", arrival.answer))
-            return
-        earlier = self.journal.earlier_answer(arrival)
-        if earlier is not None:
-            committed.append(Committed(arrival, "duplicate", earlier[1]))
-            return
-        seq = self.journal.append(arrival)
-        fresh.append(
-            Pending(
-                seq,
-                arrival.message,
-                arrival.sender,
-                arrival.control_id,
-                arrival.message_type,
-                arrival.trace_id,
-                arrival.received_at,
-            )
-        )
-        committed.append(Committed(arrival, "accepted", arrival.answer))
-
-    def _handle_some(self, taken: list[Pending], handled: list[Handled]) -> None:
-        pending = self._pending
-        jobs = self._jobs
-        share = min(1.0, self.unhandled / BACKLOG_FOR_MOST_HANDLING)
-        deadline = time.perf_counter() + LEAST_HANDLING_SECONDS + share * MOST_HANDLING_SECONDS
-        while pending and len(taken) < MOST_HANDLED:
-            if taken and not jobs.empty() and time.perf_counter() > deadline:
-                return
-            one = pending.popleft()
-            taken.append(one)
-            handled.append(self._handle(one))
-
-    def _handle(self, pending: Pending) -> Handled:
-        """Let the handler decide, apply its effects, mark the message; dead letter if it can't."""
-        subjects: Sequence[str] = ()
-        try:
-            if self.subjects is not None:
-                subjects = self.subjects(pending.message)
-                blocked_by = self.journal.blocked(subjects)
-                if blocked_by is not None:
-                    outcome = Outcome(reason=f"waits for message {blocked_by}")
-                    return self._mark(pending, MessageState.WAITING, outcome)
-            effects = self.process(pending, self.state)
-        except Unprocessable as error:
-            outcome = Outcome(code=error.code, location=error.location, reason=error.text)
-            return self._bury(pending, outcome, subjects)
-        except Hl7Error as error:
-            fault = error.fault
-            outcome = Outcome(code=fault.code, location=fault.location, reason=fault.text)
-            return self._bury(pending, outcome, subjects)
-        except apsw.Error:
-            raise
-        except Exception as error:
-            # The text of an unforeseen exception may quote the message: only its type is kept.
-            log.exception(
-                "handler failed unexpectedly",
-                exc_info=type(error)(),
-                extra={"message_id": pending.control_id, "trace_id": pending.trace_id},
-            )
-            outcome = Outcome(code=207, reason=f"internal error: {type(error).__name__}")
-            return self._bury(pending, outcome, subjects)
-        apply(self.state, effects)
-        outcome = Outcome()
-        notes = []
-        for effect in effects:
-            if type(effect) is PutStep:
-                if effect.change == "created":
-                    outcome.created += 1
-                    outcome.unmapped += effect.step.modality_unmapped
-                elif effect.change == "cancelled":
-                    outcome.cancelled += 1
-                else:
-                    outcome.updated += 1
-            elif type(effect) is Note:
-                notes.append(effect)
-                outcome.notes.append((effect.kind, effect.text, effect.location))
-        return self._mark(pending, MessageState.DONE, outcome, notes)
-
-    def _bury(self, pending: Pending, outcome: Outcome, subjects: Sequence[str]) -> Handled:
-        if subjects:
-            self.journal.block(subjects, pending.seq)
-        return self._mark(pending, MessageState.DEAD, outcome)
-
-    def _mark(
-        self,
-        pending: Pending,
-        state: MessageState,
-        outcome: Outcome,
-        notes: Sequence[Note] = (),
-    ) -> Handled:
-        handled_at = microseconds()
-        self.journal.mark(pending.seq, state, handled_at, outcome)
-        return Handled(pending, state, outcome, handled_at, notes)
-
-    def _settle(
-        self, committed: list[Committed], fresh: list[Pending], handled: list[Handled]
-    ) -> None:
-        """After the commit: count, queue what is new, report."""
-        self.unhandled += len(fresh)
-        for one in handled:
-            if one.state is not MessageState.WAITING:
-                self.unhandled -= 1
-            if one.state is MessageState.DEAD:
-                self.dead += 1
-        if self._more_on_disk or len(self._pending) + len(fresh) > MOST_IN_MEMORY:
-            self._more_on_disk = self._more_on_disk or bool(fresh)
-        else:
-            self._pending.extend(fresh)
-        if committed:
-            self.events.committed(committed)
-        if handled:
-            self.events.handled(handled)
-
-    def _load(self) -> None:
-        """Bring the oldest pending messages from the disk into memory."""
-        rows = self.journal.pending_rows(LOADED_AT_ONCE)
-        for seq, sender, control_id, message_type, trace_id, received_at in rows:
-            raw = self.journal.body(seq)
-            try:
-                if raw is None:
-                    raise Unprocessable(207, "", "its body is missing from the database")
-                message = self.reload(raw, sender)
-            except (Unprocessable, Hl7Error) as error:
-                self._lose(seq, str(error))
-                continue
-            self._pending.append(
-                Pending(seq, message, sender, control_id, message_type, trace_id, received_at)
-            )
-        self._more_on_disk = len(rows) == LOADED_AT_ONCE
-
-    def read_again(self) -> None:
-        """Take pending messages from the disk again, as an earlier one has become pending."""
-        self._pending.clear()
-        self._more_on_disk = True
-
-    def _lose(self, seq: int, reason: str) -> None:
-        """Put a message that can't even be read again among the dead letters."""
-        outcome = Outcome(code=207, reason=reason)
-        self._alone(lambda: self.journal.mark(seq, MessageState.DEAD, microseconds(), outcome))
-        self.unhandled -= 1
-        self.dead += 1
-        log.error("message unreadable", extra={"seq": seq, "error_code": -964, "reason": reason})
+    def _settle(self, group: Group) -> None:
+        self.backlog.settle(group)
+        if group.committed:
+            self.events.committed(group.committed)
+        if group.handled:
+            self.events.handled(group.handled)
 
     # -- when a transaction fails ---------------------------------------------------------------
 
-    def _rollback(self, error: Exception) -> None:
+    def _rollback(self) -> None:
         if self.database.connection.in_transaction:
             self.state.execute("ROLLBACK")
         self.state.cache.clear()
+
+    def _repeat(self, group: Group, error: Exception) -> None:
+        """Repeat a failed group member by member, each alone: only those at fault fail."""
+        self._rollback()
         if self.last_error != type(error).__name__:
             log.error(
                 "transaction failed and is repeated message by message",
                 extra={
-                    "error_type": "database",
-                    "error_code": -964,
+                    "error_type": "system",
+                    "error_code": int(ErrorCode.QUEUE_DATABASE_ERROR),
                     "reason": type(error).__name__,
                 },
             )
         self.last_error = type(error).__name__
         self.events.failed(error)
-
-    def _one_by_one(self, arrivals: list[Arrival], handling: int) -> None:
-        """Repeat a failed group alone, member by member: only those at fault fail."""
-        for arrival in arrivals:
-            committed: list[Committed] = []
-            fresh: list[Pending] = []
-            try:
-                self._alone(partial(self._journal_one, arrival, committed, fresh))
-            except Exception as error:
-                self.last_error = type(error).__name__
-                committed = [Committed(arrival, "failed", b"")]
-                fresh = []
-            self._settle(committed, fresh, [])
-        for _ in range(min(handling, len(self._pending))):
-            one = self._pending.popleft()
-            try:
-                handled = self._handle_alone(one)
-            except UNAVAILABLE as error:
-                # The message stays where it is until the disk takes it.
-                self.last_error = type(error).__name__
-                self._pending.appendleft(one)
-                time.sleep(0.1)
+        self.backlog.put_back(group)
+        for arrival in group.arrivals:
+            self._accept_alone(arrival)
+        for _ in group.taken:
+            if not self._handle_alone():
                 return
-            self._settle([], [], handled)
 
-    def _handle_alone(self, pending: Pending) -> list[Handled]:
-        handled: list[Handled] = []
+    def _accept_alone(self, arrival: Arrival) -> None:
+        group = Group()
         try:
-            self._alone(partial(self._handle_into, handled, pending))
-        except UNAVAILABLE:
-            raise
+            self._alone(partial(self.backlog.accept, arrival, group))
+        except apsw.Error as error:
+            self.last_error = type(error).__name__
+            group = Group()
+            group.committed.append(Committed(arrival, "failed", b""))
+        self._settle(group)
+
+    def _handle_alone(self) -> bool:
+        """Handle the oldest message in its own transaction; False if the disk doesn't take it."""
+        group = Group()
+        try:
+            self._alone(partial(self.backlog.handle_next, group))
+        except NOT_THE_MESSAGES_FAULT as error:
+            # The message stays where it is until the disk takes it.
+            self.last_error = type(error).__name__
+            self.backlog.put_back(group)
+            self._pause()
+            return False
         except Exception as error:
-            reason = Outcome(code=207, reason=f"Database error: {type(error).__name__}")
-            handled.clear()
-            self._alone(partial(self._bury_into, handled, pending, reason))
-        return handled
+            self.backlog.put_back(group)
+            group = Group()
+            reason = f"Database error: {type(error).__name__}"
+            self._alone(partial(self.backlog.bury_next, group, reason))
+        self._settle(group)
+        return True
 
-    def _handle_into(self, handled: list[Handled], pending: Pending) -> None:
-        handled.append(self._handle(pending))
-
-    def _bury_into(self, handled: list[Handled], pending: Pending, outcome: Outcome) -> None:
-        handled.append(self._bury(pending, outcome, ()))
+    def _pause(self) -> None:
+        """Do nothing for a moment."""
+        self._awake = True
+        self.loop.call_later(RETRY_SECONDS, self._guarded, self._next)
 
     def _alone(self, step: Callable[[], None]) -> None:
-        execute = self.state.execute
+        """Run a step in a transaction of its own, here and now."""
         try:
-            execute("BEGIN IMMEDIATE")
+            self._begin()
             step()
-            execute("UPDATE generation SET commits = commits + 1 WHERE id = 1")
-            execute("COMMIT")
+            self._count_commit()
+            self.state.execute("COMMIT")
         except BaseException:
-            if self.database.connection.in_transaction:
-                execute("ROLLBACK")
-            self.state.cache.clear()
+            self._rollback()
             raise
 
     # -- long bodies, calls, checkpoints --------------------------------------------------------
@@ -484,61 +359,35 @@ class Writer(threading.Thread):
     def _write_long_part(self) -> None:
         """Write one chunk of the first long body; the last one brings the journal row."""
         body = self._long[0]
-        arrival = body.arrival
-        committed: list[Committed] = []
-        fresh: list[Pending] = []
-
-        def step() -> None:
-            if body.written == 0 and arrival.message is not None:
-                earlier = self.journal.earlier_answer(arrival)
-                if earlier is not None:
-                    committed.append(Committed(arrival, "duplicate", earlier[1]))
-                    return
-            start = body.written * CHUNK
-            part = memoryview(arrival.raw)[start : start + CHUNK]
-            self.journal.append_chunk(body.body_id, body.written, part)
-            body.written += 1
-            if not body.finished:
-                return
-            seq = self.journal.append(arrival, body.body_id)
-            if arrival.message is None:
-                committed.append(Committed(arrival, "refused", arrival.answer))
-                return
-            fresh.append(
-                Pending(
-                    seq,
-                    arrival.message,
-                    arrival.sender,
-                    arrival.control_id,
-                    arrival.message_type,
-                    arrival.trace_id,
-                    arrival.received_at,
-                )
-            )
-            committed.append(Committed(arrival, "accepted", arrival.answer))
-
+        group = Group()
         try:
-            self._alone(step)
-        except Exception as error:
+            self._alone(partial(self._add_long_part, body, group))
+        except apsw.Error as error:
             self.last_error = type(error).__name__
             self.events.failed(error)
-            # What can't be removed now goes at the next start.
-            with contextlib.suppress(*UNAVAILABLE):
-                self._alone(partial(self.journal.drop_body, body.body_id))
-            committed = [Committed(arrival, "failed", b"")]
-            fresh = []
-        if not committed:
+            group = Group()
+            group.committed.append(Committed(body.arrival, "failed", b""))
+        if not group.committed:
             return
         self._long.popleft()
-        self._settle(committed, fresh, [])
-        behind = self._behind_long.pop(arrival.connection)
-        while behind:
-            following = behind.popleft()
-            if self._take(following):
-                self._transact([following])
-            else:
-                self._behind_long[following.connection].extend(behind)
-                return
+        self._settle(group)
+        for following in self._behind_long.pop(body.arrival.connection):
+            self._arrive(following)
+
+    def _add_long_part(self, body: _LongBody, group: Group) -> None:
+        arrival = body.arrival
+        if (
+            body.written == 0
+            and arrival.message is not None
+            and self.backlog.answer_again(arrival, group)
+        ):
+            return
+        start = body.written * CHUNK
+        part = memoryview(arrival.raw)[start : start + CHUNK]
+        self.journal.append_chunk(body.body_id, body.written, part)
+        body.written += 1
+        if body.finished:
+            self.backlog.accept(arrival, group, body.body_id)
 
     def _run_call(self, function: Callable[[Writer], Any], future: Future[Any]) -> None:
         result: list[Any] = []
@@ -549,23 +398,28 @@ class Writer(threading.Thread):
         else:
             future.set_result(result[0])
 
+    def read_again(self) -> None:
+        """Take pending messages from the disk again, as an earlier one has become pending."""
+        self.backlog.read_again()
+
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
-    def _maybe_checkpoint(self) -> None:
+    def _checkpoint_is_due(self) -> bool:
         now = time.monotonic()
-        if now < self._checkpoint_not_before or (
-            self._wal_pages < CHECKPOINT_PAGES
-            and not (self._wal_pages and now >= self._checkpoint_due)
-        ):
-            return
-        self._checkpoint_due = now + CHECKPOINT_SECONDS
-        self._checkpoint_not_before = now + CHECKPOINT_RETRY_SECONDS
+        if self._wal_pages >= CHECKPOINT_PAGES:
+            return now >= self._no_checkpoint_before
+        return self._wal_pages > 0 and now >= self._checkpoint_due
+
+    def _checkpoint(self) -> None:
         try:
-            if self.database.checkpoint():
-                self._wal_pages = 0
-                self._checkpoint_not_before = 0.0
+            self.database.checkpoint(truncate=False)
         except (apsw.Error, OSError) as error:
             self.last_error = type(error).__name__
             self.events.failed(error)
+        now = time.monotonic()
+        self._checkpoint_due = now + CHECKPOINT_SECONDS
+        # A long reader can hold a checkpoint up; asking again at every commit would not help.
+        self._no_checkpoint_before = now + CHECKPOINT_PAUSE_SECONDS
+        self._wal_pages = 0
