@@ -66,7 +66,7 @@ def test_up_runs_until_told_to_stop(number: int, data_dir: Path, site: Site) -> 
     assert text.startswith("PACS Bridge is ready.\n")
     assert f"localhost:{site.mllp_port}" in text
     assert f"http://localhost:{site.health_port}/health" in text
-    assert re.search(rf"vitalbridge order \| nc -w 2 localhost {site.mllp_port}\n", text)
+    assert re.search(rf"vitalbridge order \| nc -N -w 5 localhost {site.mllp_port}\n", text)
     with socket.socket() as trial:
         assert trial.connect_ex(("127.0.0.1", site.mllp_port)) != 0
 

@@ -124,9 +124,13 @@ class Moved(msgspec.Struct):
 
 
 class PutPatient(msgspec.Struct, frozen=True):
-    """Insert or replace a patient; its identifiers point to it from now on."""
+    """Insert or replace a patient; its identifiers point to it from now on.
+
+    ``created``: nothing has had the patient's key before.
+    """
 
     patient: Patient
+    created: bool = False
 
 
 class MergePatient(msgspec.Struct, frozen=True):

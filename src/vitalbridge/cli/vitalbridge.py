@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
 import sys
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvloop
-from rich.console import Console
-
 from vitalbridge import __version__
-from vitalbridge.bridge.settings import ConfigurationError
-from vitalbridge.operations import laptop
-from vitalbridge.operations.certificates import CertificatesExist, make_development_certificates
-from vitalbridge.operations.demo.modalities import Worklist
-from vitalbridge.operations.demo.pacs import answering_pacs
-from vitalbridge.operations.demo.run import Options, demonstrate
+from vitalbridge.cli.output import complain
 from vitalbridge.operations.demo.sample import MODALITIES, sample_order
-from vitalbridge.operations.demo.senders import Target, Unreachable
-from vitalbridge.operations.signals import stopped_by_signals
 from vitalbridge.runtime.durations import InvalidDuration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from vitalbridge.bridge.settings import Settings
-    from vitalbridge.operations.demo.display import View
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,17 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except (laptop.StartFailed, Unreachable) as error:
-        return _complain(str(error))
-    except ConfigurationError as error:
-        return _complain(*(str(problem) for problem in error.problems))
     except KeyboardInterrupt:
         return 0
 
 
-def _complain(*lines: str) -> int:
-    for line in lines:
-        print(f"vitalbridge: {line}", file=sys.stderr)
+def _complain(text: str) -> int:
+    complain(f"vitalbridge: {text}")
     return 1
 
 
@@ -70,13 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         help="configuration, database and log (default: %(default)s)",
     )
     _add_load(up)
-    up.set_defaults(command=_up)
+    up.set_defaults(command=_with_demo, name_of_command="up")
 
     demo = commands.add_parser("demo", help="send a simulated hospital's day to a running bridge")
     demo.add_argument(
         "--to",
         type=_target,
-        default=Target("localhost", 2575),
+        default=("localhost", 2575),
         metavar="HOST:PORT",
         help="where HL7 messages go (default: localhost:2575)",
     )
@@ -94,11 +73,18 @@ def _parser() -> argparse.ArgumentParser:
         "--pacs", type=_port, metavar="PORT", help="answer C-ECHO on this port in place of a PACS"
     )
     _add_load(demo)
-    demo.set_defaults(command=_demo)
+    demo.set_defaults(command=_with_demo, name_of_command="demo")
 
     order = commands.add_parser("order", help="print one order in an MLLP frame, to send by hand")
-    order.add_argument("--name", default="Doe^Jane", metavar="FAMILY^GIVEN")
-    order.add_argument("--modality", choices=MODALITIES, default="CT")
+    order.add_argument(
+        "--name",
+        default="Doe^Jane",
+        metavar="FAMILY^GIVEN",
+        help="the patient's name (default: %(default)s)",
+    )
+    order.add_argument(
+        "--modality", choices=MODALITIES, default="CT", help="OBR-24 (default: %(default)s)"
+    )
     order.set_defaults(command=_order)
 
     certs = commands.add_parser("certs", help="make certificates to try TLS with")
@@ -152,141 +138,10 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _up(options: argparse.Namespace) -> int:
-    console = Console()
-    configuration = laptop.prepare(options.data_dir)
-    settings = laptop.settings_of(configuration)
-    laptop.check_ports(settings)
-    output = options.data_dir / "bridge.err"
-    with ExitStack() as stack:
-        child = stack.enter_context(laptop.service(configuration, output))
-        if options.demo and laptop.lacks_pacs(settings):
-            _answer_for_pacs(stack, settings.pacs.port)
+def _with_demo(options: argparse.Namespace) -> int:
+    from vitalbridge.cli.demo_commands import run
 
-        async def session() -> int:
-            with stopped_by_signals() as stop:
-                starting = asyncio.create_task(laptop.ready(child, settings, output))
-                stopping = asyncio.create_task(stop.wait())
-                await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-                if stop.is_set():
-                    starting.cancel()
-                    return 0
-                starting.result()
-                stopping.cancel()
-                for line in _started(settings, configuration, demo=options.demo):
-                    console.print(line, highlight=False, markup=False, soft_wrap=True)
-                ended = asyncio.create_task(laptop.ended(child, stop))
-                if options.demo:
-                    await demonstrate(_load_of(options, settings), console, stop)
-                    stop.set()
-                await ended
-            if child.poll() is not None:
-                raise laptop.StartFailed(
-                    f"pacs_bridge ended with {child.returncode}: {laptop.last_words(output)}"
-                )
-            return 0
-
-        return uvloop.run(session())
-
-
-def _answer_for_pacs(stack: ExitStack, port: int) -> None:
-    try:
-        stack.enter_context(answering_pacs(port))
-    except OSError as error:
-        raise laptop.StartFailed(
-            f"port {port} (pacs.port) can't be used: {error.strerror}"
-        ) from error
-
-
-def _started(settings: Settings, configuration: Path, *, demo: bool) -> list[str]:
-    listener, worklist = settings.hl7.listener, settings.dicom
-    health = laptop.health_url(settings)
-    lines = [
-        "PACS Bridge is ready.",
-        f"  HL7 (MLLP)      {laptop.reachable(listener.bind_address)}:{listener.port}",
-        f"  worklist        {laptop.reachable(worklist.bind_address)}:{worklist.port},"
-        f" AE title {worklist.ae_title}",
-        f"  health          {health}",
-        f"  metrics         {laptop.metrics_url(settings)}",
-        f"  configuration   {configuration}",
-    ]
-    if not demo:
-        lines += [
-            f"  PACS            expected at {settings.pacs.host}:{settings.pacs.port};"
-            " until one answers, health is degraded",
-            "",
-            f"Send an order:    {_program()} order | nc -w 2 localhost {listener.port}",
-            "Ctrl-C stops.",
-        ]
-    return lines
-
-
-def _load_of(options: argparse.Namespace, settings: Settings) -> Options:
-    listener, dicom = settings.hl7.listener, settings.dicom
-    return _load(
-        options,
-        Target(laptop.reachable(listener.bind_address), listener.port),
-        Worklist(laptop.reachable(dicom.bind_address), dicom.port, dicom.ae_title)
-        if dicom.enabled
-        else None,
-        laptop.health_url(settings),
-        laptop.metrics_url(settings),
-    )
-
-
-def _load(
-    options: argparse.Namespace,
-    target: Target,
-    worklist: Worklist | None,
-    health_url: str,
-    metrics_url: str,
-) -> Options:
-    return Options(
-        target=target,
-        rate=options.rate,
-        seed=options.seed,
-        connections=options.connections,
-        in_flight=options.in_flight,
-        count=options.count,
-        duration=options.duration,
-        worklist=worklist,
-        query_interval=options.query_every,
-        health_url=health_url,
-        metrics_url=metrics_url,
-        command=_program(),
-    )
-
-
-def _program() -> str:
-    """Return how this command was called, as the user can call it again."""
-    called = Path(sys.argv[0])
-    if called.name != "vitalbridge":
-        return "vitalbridge"
-    return os.path.relpath(called) if called.is_absolute() else str(called)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    target: Target = options.to
-    worklist = options.worklist or Worklist(target.host, 11112)
-    health = options.health or f"http://{target.host}:8081/health"
-    load = _load(
-        options,
-        target,
-        None if options.no_worklist else worklist,
-        health,
-        f"{health.rpartition('/')[0]}/metrics",
-    )
-
-    async def session() -> View:
-        with stopped_by_signals() as stop:
-            return await demonstrate(load, Console(), stop)
-
-    with ExitStack() as stack:
-        if options.pacs is not None:
-            _answer_for_pacs(stack, options.pacs)
-        view = uvloop.run(session())
-    bounded = options.count is not None or options.duration is not None
-    return 1 if bounded and (view.tally.surprises or view.lost) else 0
+    return run(options)
 
 
 def _order(options: argparse.Namespace) -> int:
@@ -296,10 +151,16 @@ def _order(options: argparse.Namespace) -> int:
     except ValueError as error:
         return _complain(str(error))
     sys.stdout.buffer.write(order)
+    sys.stdout.buffer.flush()
     return 0
 
 
 def _certs(options: argparse.Namespace) -> int:
+    from vitalbridge.operations.certificates import (
+        CertificatesExist,
+        make_development_certificates,
+    )
+
     try:
         paths = make_development_certificates(options.dev, options.host, replace=options.replace)
     except CertificatesExist as error:
@@ -313,17 +174,16 @@ def _certs(options: argparse.Namespace) -> int:
     return 0
 
 
-def _target(text: str) -> Target:
+def _target(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host:
         raise argparse.ArgumentTypeError(f"{text!r} isn't HOST:PORT")
-    return Target(host.strip("[]"), _port(port))
+    return host.strip("[]"), _port(port)
 
 
-def _worklist(text: str) -> Worklist:
+def _worklist(text: str) -> tuple[str, int, str]:
     address, _, ae_title = text.partition("/")
-    target = _target(address)
-    return Worklist(target.host, target.port, ae_title or "PACS_BRIDGE")
+    return *_target(address), ae_title or "PACS_BRIDGE"
 
 
 def _port(text: str) -> int:

@@ -37,7 +37,7 @@ KNOWN: tuple[Known, ...] = (
     # that is there by then is dropped as unexpected: the script misses a match, or waits until its
     # time-out. So a script that asks again at once is answered late enough for that thread to have
     # been scheduled. One that asks now and then isn't made to wait.
-    Known("PYNETDICOM", "1.2.826.0.1.3680043.9.3811.", Quirks(rest=0.03)),
+    Known("PYNETDICOM", "1.2.826.0.1.3680043.9.3811.", Quirks(rest=0.006)),
 )
 
 

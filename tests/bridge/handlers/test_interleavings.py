@@ -81,7 +81,7 @@ def check_forward(before: dict[int, Any], world: World) -> None:
             assert new.status != "CANCELLED"
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     ops=st.lists(
         st.tuples(st.one_of(anything, anything, crosswise, mpps), st.sampled_from(["", *TIMES])),

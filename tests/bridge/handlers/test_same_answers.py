@@ -60,7 +60,7 @@ def answers(world: World) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     ops=st.lists(
         st.tuples(st.one_of(anything, crosswise, crosswise, mpps), st.sampled_from(["", *TIMES])),

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
+from vitalbridge.bridge.store import backlog as backlog_module
+from vitalbridge.bridge.store import backlog as backlog_module
 from vitalbridge.bridge.store import writer as writer_module
 from vitalbridge.bridge.store.database import Database
 from vitalbridge.bridge.store.files import StoreError
@@ -99,7 +101,7 @@ def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "CHECKPOINT_PAGES", 60)
     monkeypatch.setattr(writer_module, "CHUNK", SMALL_CHUNK)
     monkeypatch.setattr("vitalbridge.bridge.store.journal.CHUNK", SMALL_CHUNK)
-    monkeypatch.setattr(writer_module, "MOST_HANDLED", 5)
+    monkeypatch.setattr(backlog_module, "MOST_HANDLING_SECONDS", 0.0)
 
 
 def put(files: Files, folder: Path) -> Path:

@@ -118,7 +118,7 @@ def test_what_the_screen_says() -> None:
         "queue 1234",
         "02 14:15 AT2X8QK0000123 Yamada, Tarou (山田 太郎)",
         "CT CT abdomen & pelvis wi",
-        ".venv/bin/vitalbridge order | nc -w 2 localhost 2575",
+        ".venv/bin/vitalbridge order | nc -N -w 5 localhost 2575",
         "findscu -W -aec PACS_BRIDGE localhost 11112 -k PatientName \\",
         "-k 'ScheduledProcedureStepSequence[0].Modality=CT'",
         "curl http://localhost:8081/health http://localhost:8081/metrics",

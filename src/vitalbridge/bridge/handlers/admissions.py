@@ -18,7 +18,7 @@ from vitalbridge.bridge.handlers.identity import (
     same_identifier,
     unclaimed,
 )
-from vitalbridge.bridge.handlers.recency import is_stale, remember
+from vitalbridge.bridge.handlers.recency import is_stale, remember, remember_first
 from vitalbridge.bridge.model import Note, Patient
 from vitalbridge.dicom.attributes import changed
 from vitalbridge.translate import patient_from
@@ -43,7 +43,7 @@ def update_patient(message: Message, context: HandlerContext, working: Working) 
     found, by_alias = find(working, required_identifiers(record))
     if found is None:
         patient = create_patient(working, record, provisional=False)
-        remember(working, context, f"patient:{patient.key}", time)
+        remember_first(working, context, f"patient:{patient.key}", time)
     elif by_alias:
         # What is said under a retired number is about a record that the sender has not updated.
         fill_gaps(working, found, record)

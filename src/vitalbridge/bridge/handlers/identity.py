@@ -131,7 +131,7 @@ def create_patient(working: Working, record: PatientRecord, *, provisional: bool
         attributes=present(record.attributes),
         provisional=provisional,
     )
-    working.put_patient(patient)
+    working.put_patient(patient, created=True)
     return patient
 
 

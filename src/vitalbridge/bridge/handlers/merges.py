@@ -21,7 +21,7 @@ from vitalbridge.bridge.handlers.identity import (
     required_identifiers,
     same_identifier,
 )
-from vitalbridge.bridge.handlers.recency import is_stale, remember
+from vitalbridge.bridge.handlers.recency import is_stale, remember, remember_first
 from vitalbridge.bridge.model import Note, Order, Patient, Step, Unprocessable
 from vitalbridge.translate import patients_merged
 from vitalbridge.translate.records import PatientIdentifier, PatientRecord
@@ -83,7 +83,7 @@ def _merge(
     known = survivor
     if survivor is None:
         survivor = create_patient(working, record, provisional=False)
-        remember(working, context, f"patient:{survivor.key}", time)
+        remember_first(working, context, f"patient:{survivor.key}", time)
     if link is None:
         orders = working.orders_of_patient(leaving.key)
         working.merge(leaving.key, survivor.key)
@@ -281,5 +281,5 @@ def _changed_before(
         describe(working, context, holder, record, time)
         return
     created = create_patient(working, record, provisional=False)
-    remember(working, context, f"patient:{created.key}", time)
-    remember(working, context, f"identity:{created.key}", time)
+    remember_first(working, context, f"patient:{created.key}", time)
+    remember_first(working, context, f"identity:{created.key}", time)

@@ -10,7 +10,7 @@ from vitalbridge.bridge.handlers.absorption import absorb, in_force, waiting
 from vitalbridge.bridge.handlers.identity import present
 from vitalbridge.bridge.handlers.order_control import Action
 from vitalbridge.bridge.handlers.order_plan import Plan, content_of
-from vitalbridge.bridge.handlers.recency import remember
+from vitalbridge.bridge.handlers.recency import remember_first
 from vitalbridge.bridge.handlers.scene import Scene, assumed_start
 from vitalbridge.bridge.handlers.status import FINAL, Verdict, has_begun, is_settled, judge
 from vitalbridge.bridge.handlers.steps import (
@@ -65,7 +65,8 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
         generated_ids=plan.generated_ids(()),
     )
     working.put_order(order)
-    remember(working, scene.context, f"order:{key}", first.transaction_time)
+    if buried is None:
+        remember_first(working, scene.context, f"order:{key}", first.transaction_time)
     uids = {(order.accession, order.requested_procedure_id): order.study_uid}
     for index, wanted in enumerate(wanted_steps(plan.records)):
         step = _new_step(scene, order, wanted, uids, order.status)

@@ -19,7 +19,7 @@ from vitalbridge.bridge.handlers.order_control import (
     action_of,
 )
 from vitalbridge.bridge.handlers.order_plan import Plan
-from vitalbridge.bridge.handlers.recency import is_newer, is_stale, remember
+from vitalbridge.bridge.handlers.recency import is_newer, is_stale, remember, remember_first
 from vitalbridge.bridge.handlers.scene import Scene, scene_of
 from vitalbridge.bridge.handlers.status import CALLED_OFF, FINAL
 from vitalbridge.bridge.handlers.steps import set_status
@@ -161,7 +161,7 @@ def _bury(scene: Scene, plan: Plan, status: StepStatus) -> None:
         tombstone=True,
     )
     working.put_order(order)
-    remember(working, scene.context, f"order:{order.key}", first.transaction_time)
+    remember_first(working, scene.context, f"order:{order.key}", first.transaction_time)
     working.add(Note("warning", "an unknown order was called off", "ORC-2"))
     call_off_waiting(working, order)
 

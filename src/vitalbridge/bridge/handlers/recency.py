@@ -58,6 +58,12 @@ def remember(working: Working, context: HandlerContext, subject: str, time: str)
         working.see(Seen(subject, context.sender, time))
 
 
+def remember_first(working: Working, context: HandlerContext, subject: str, time: str) -> None:
+    """Keep ``time`` about a subject that this message makes, so that nothing is known of it."""
+    if time:
+        working.see(Seen(subject, context.sender, time))
+
+
 def _within_fold(time: str, newest: str, timezone: str) -> bool:
     """Return whether the two lie in the hour that the sender's clock shows twice."""
     moment, newest_moment = _moment(time), _moment(newest)

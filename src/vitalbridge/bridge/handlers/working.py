@@ -81,16 +81,16 @@ class Working:
         self._seen[seen.subject, seen.sender] = seen.time
         self.effects.append(seen)
 
-    def put_patient(self, patient: Patient) -> None:
+    def put_patient(self, patient: Patient, *, created: bool = False) -> None:
         """Insert or replace a patient."""
-        known = self.patient(patient.key)
+        known = None if created else self.patient(patient.key)
         if known is not None:
             for identifier in known.identifiers:
                 self._identifiers[identifier.id, identifier.issuer] = None
         for identifier in patient.identifiers:
             self._identifiers[identifier.id, identifier.issuer] = patient.key
         self._patients[patient.key] = patient
-        self.effects.append(PutPatient(patient))
+        self.effects.append(PutPatient(patient, created))
 
     def release(self, identifier: PatientIdentifier) -> None:
         """Make the identifier name nobody."""
@@ -143,7 +143,10 @@ class Working:
     def patient_with(self, identifier: PatientIdentifier) -> Patient | None:
         """Return who that id and issuer name, aliases of merged patients followed."""
         if not (self._patients or self._identifiers or self._merged or self._unmerged):
-            return self._state.patient_with(identifier)
+            patient = self._state.patient_with(identifier)
+            if patient is None:
+                self._identifiers[identifier.id, identifier.issuer] = None
+            return patient
         key = self._owner(identifier)
         return None if key is None else self.patient(self._survivor(key))
 
@@ -245,4 +248,7 @@ class Working:
 
     def last_seen(self, subject: str, sender: str) -> str:
         """Return the newest event time remembered, or an empty string."""
-        return self._seen.get((subject, sender)) or self._state.last_seen(subject, sender)
+        time = self._seen.get((subject, sender))
+        if time is None:
+            time = self._seen[subject, sender] = self._state.last_seen(subject, sender)
+        return time

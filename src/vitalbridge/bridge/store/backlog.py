@@ -228,7 +228,6 @@ class Backlog:
         if self._pending or not self._more_on_disk:
             return
         rows = self._journal.pending_rows(LOADED_AT_ONCE)
-        self._more_on_disk = len(rows) == LOADED_AT_ONCE
         for seq, sender, control_id, message_type, trace_id, received_at in rows:
             raw = self._journal.body(seq)
             try:
@@ -241,6 +240,7 @@ class Backlog:
             self._pending.append(
                 Pending(seq, message, sender, control_id, message_type, trace_id, received_at)
             )
+        self._more_on_disk = len(rows) == LOADED_AT_ONCE
 
     def read_again(self) -> None:
         """Take pending messages from the disk again, as an earlier one has become pending."""

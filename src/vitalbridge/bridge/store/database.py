@@ -226,10 +226,13 @@ class Database:
         connection.execute("UPDATE generation SET n = ?, commits = commits + 1 WHERE id = 1", (n,))
         commits = connection.execute("SELECT commits FROM generation WHERE id = 1").get
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_RESTART
+        connection.set_busy_timeout(CHECKPOINT_BUSY_MILLISECONDS)
         try:
             in_log, moved = connection.wal_checkpoint(mode=mode)
         except apsw.BusyError:
             return False
+        finally:
+            connection.set_busy_timeout(BUSY_MILLISECONDS)
         if moved < in_log:
             return False
         write_generation(self.path, Generation(n, True, commits, previous[0], previous[1]))

@@ -51,13 +51,12 @@ def put_patient(state: SqlState, effect: PutPatient) -> None:
     patient = effect.patient
     key = patient.key
     body = _encode(patient)
-    known = state.patient_body(key) is not None
     state.execute(
         "INSERT INTO patient (key, version, body) VALUES (?1, ?2, ?3)"
         " ON CONFLICT (key) DO UPDATE SET version = ?2, body = ?3",
         (key, state.new_version(), body),
     )
-    if known:
+    if not effect.created:
         state.execute("DELETE FROM patient_name WHERE patient_key = ?", (key,))
         # An identifier that the patient no longer has leads nowhere, unless it is an alias.
         state.execute(

@@ -12,6 +12,7 @@ the one that made it durable, so that its acknowledgement never waits for its ha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -313,7 +314,7 @@ class Writer(threading.Thread):
         group = Group()
         try:
             self._alone(partial(self.backlog.accept, arrival, group))
-        except apsw.Error as error:
+        except Exception as error:
             self.last_error = type(error).__name__
             group = Group()
             group.committed.append(Committed(arrival, "failed", b""))
@@ -321,22 +322,33 @@ class Writer(threading.Thread):
 
     def _handle_alone(self) -> bool:
         """Handle the oldest message in its own transaction; False if the disk doesn't take it."""
-        group = Group()
         try:
-            self._alone(partial(self.backlog.handle_next, group))
+            group = self._handled_or_buried()
         except NOT_THE_MESSAGES_FAULT as error:
             # The message stays where it is until the disk takes it.
             self.last_error = type(error).__name__
-            self.backlog.put_back(group)
             self._pause()
             return False
-        except Exception as error:
-            self.backlog.put_back(group)
-            group = Group()
-            reason = f"Database error: {type(error).__name__}"
-            self._alone(partial(self.backlog.bury_next, group, reason))
         self._settle(group)
         return True
+
+    def _handled_or_buried(self) -> Group:
+        group = Group()
+        try:
+            self._alone(partial(self.backlog.handle_next, group))
+        except NOT_THE_MESSAGES_FAULT:
+            self.backlog.put_back(group)
+            raise
+        except Exception as error:
+            self.backlog.put_back(group)
+            reason = f"Database error: {type(error).__name__}"
+            group = Group()
+            try:
+                self._alone(partial(self.backlog.bury_next, group, reason))
+            except BaseException:
+                self.backlog.put_back(group)
+                raise
+        return group
 
     def _pause(self) -> None:
         """Do nothing for a moment."""
@@ -362,11 +374,14 @@ class Writer(threading.Thread):
         group = Group()
         try:
             self._alone(partial(self._add_long_part, body, group))
-        except apsw.Error as error:
+        except Exception as error:
             self.last_error = type(error).__name__
             self.events.failed(error)
             group = Group()
             group.committed.append(Committed(body.arrival, "failed", b""))
+            # What can't be removed now goes at the next start.
+            with contextlib.suppress(*NOT_THE_MESSAGES_FAULT):
+                self._alone(partial(self.journal.drop_body, body.body_id))
         if not group.committed:
             return
         self._long.popleft()

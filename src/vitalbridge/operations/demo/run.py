@@ -208,7 +208,7 @@ async def _lines(console: Console, view: Callable[[], View]) -> None:
 def tips(options: Options) -> list[tuple[str, list[str]]]:
     """Return commands that work against this target, by what they do."""
     target = options.target
-    found = [("send", [f"{options.command} order | nc -w 2 {target.host} {target.port}"])]
+    found = [("send", [f"{options.command} order | nc -N -w 5 {target.host} {target.port}"])]
     worklist = options.worklist
     if worklist is not None:
         found.append(

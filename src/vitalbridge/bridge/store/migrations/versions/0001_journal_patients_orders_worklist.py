@@ -285,7 +285,14 @@ def upgrade() -> None:
     op.create_index(
         "worklist_step_unordered",
         "worklist_step",
-        ["placer", "filler"],
+        ["placer"],
+        unique=False,
+        sqlite_where=sa.text("order_key = 0"),
+    )
+    op.create_index(
+        "worklist_step_unordered_filler",
+        "worklist_step",
+        ["filler"],
         unique=False,
         sqlite_where=sa.text("order_key = 0"),
     )
@@ -307,6 +314,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW messages")
+    op.drop_index(
+        "worklist_step_unordered_filler",
+        table_name="worklist_step",
+        sqlite_where=sa.text("order_key = 0"),
+    )
     op.drop_index(
         "worklist_step_unordered", table_name="worklist_step", sqlite_where=sa.text("order_key = 0")
     )
