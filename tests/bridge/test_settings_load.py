@@ -134,7 +134,7 @@ server: PACS
         ":12: pacs.host: Missing required field: pacs.host",
         ":15: dicom.ae_title: not an AE title: 1 to 16 printable ASCII characters without"
         " backslash (DICOM PS3.5 6.2)",
-        ":16: dicom.peers[0].character_sets[0]: KLINGON is no defined term of (0008,0005)",
+        ":16: dicom.peers[0].character_sets[0]: KLINGON is no value of (0008,0005)",
         ":18: queue.max_queue_size: must be at least 1",
         ":19: queue.enable_wal: can't be switched off: durability depends on it",
         ":21: mapping.timezone: unknown time zone Mars/Olympus (write Europe/Vienna or UTC)",

@@ -102,7 +102,7 @@ class BridgeMetrics:
             "hl7_messages_duplicate", "Messages sent again that got their stored answer."
         )
         self.refused = self._counter(
-            "hl7_messages_refused", "Messages answered AE, AR, CE or CR before they were stored."
+            "hl7_messages_refused", "Messages answered AE, AR, CE or CR: kept, without effect."
         )
         self.stale = self._counter(
             "hl7_messages_stale", "Messages without effect because a newer one was there already."

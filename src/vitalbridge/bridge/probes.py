@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from typing import TYPE_CHECKING
+
+import apsw
 
 from vitalbridge.bridge.certificates import seconds_left
 from vitalbridge.bridge.health import (
@@ -126,6 +129,7 @@ class ServiceProbes:
         metrics.queue_database_bytes.set(bridge.database.path.stat().st_size)
         if bridge.disk_free is not None:
             metrics.queue_disk_free_bytes.set(bridge.disk_free)
+        metrics.mwl_entries.set(self._visible_steps())
         metrics.cache_entries.set(len(bridge.cache))
         figures = bridge.cache.figures
         now = (figures.hits, figures.misses, figures.evictions)
@@ -143,6 +147,19 @@ class ServiceProbes:
             if left is not None:
                 metrics.certificate_expiry("hl7.listener").set(left)
         return metrics.exposition()
+
+    def _visible_steps(self) -> float:
+        """Count the steps that a query can see, from an index of just those; NaN if it fails."""
+        try:
+            with self._bridge.readers.lend(timeout=0.0) as reader:
+                return float(
+                    reader.execute(
+                        "SELECT count(*) FROM worklist_step INDEXED BY worklist_step_start"
+                        " WHERE visible = 1"
+                    ).get
+                )
+        except (StoreError, apsw.Error):
+            return math.nan
 
     def deep(self) -> Mapping[str, DeepCheck]:
         """Return the checks that do real work."""

@@ -34,7 +34,7 @@ from vitalbridge.bridge.store.database import Database, Readers
 from vitalbridge.bridge.store.files import StoreError
 from vitalbridge.bridge.store.patient_cache import PatientCache
 from vitalbridge.bridge.store.retention import hide_overdue, purge
-from vitalbridge.bridge.store.worklist_source import SqlWorklistSource, oldest
+from vitalbridge.bridge.store.worklist_source import SqlWorklistSource
 from vitalbridge.bridge.store.writer import Writer
 from vitalbridge.bridge.worklist_edge import WorklistObserver, server_options
 from vitalbridge.dicom.echo import echo
@@ -93,6 +93,11 @@ class Bridge:
             settings.patient_cache.evict_on_full,
         )
         self.readers = Readers(self.database.path)
+        self.source = SqlWorklistSource(
+            self.readers,
+            timedelta(seconds=settings.worklist.max_age),
+            ZoneInfo(settings.mapping.timezone),
+        )
         self.handling = HandlingObserver(self.metrics)
         self._apply_rules(settings)
         hold = settings.policy.same_order_after_error == "hold"
@@ -174,11 +179,7 @@ class Bridge:
         self.ready = True
 
     def _start_worklist(self) -> None:
-        source = SqlWorklistSource(
-            self.readers,
-            timedelta(seconds=self.settings.worklist.max_age),
-            ZoneInfo(self.settings.mapping.timezone),
-        )
+        source = self.source
         options = server_options(self.settings)
         server = WorklistServer(source, options, WorklistObserver(self.metrics))
         try:
@@ -303,11 +304,9 @@ class Bridge:
         queue = self.settings.queue
         bodies = timedelta(seconds=queue.body_retention)
         metadata = timedelta(seconds=queue.metadata_retention)
-        max_age = timedelta(seconds=self.settings.worklist.max_age)
-        zone = ZoneInfo(self.settings.mapping.timezone)
 
         def remove_some(writer: Writer) -> int:
-            return purge(writer, bodies, metadata) + hide_overdue(writer, oldest(max_age, zone))
+            return purge(writer, bodies, metadata) + hide_overdue(writer, self.source.oldest())
 
         while True:
             await asyncio.sleep(queue.cleanup_interval)
@@ -365,6 +364,7 @@ class Bridge:
                 log.warning("changed setting requires restart", extra={"section": section})
         self.settings = reloadable
         self._apply_rules(reloadable)
+        self.source.zone = ZoneInfo(reloadable.mapping.timezone)
         self.intake.rules = configured.intake_rules(reloadable, self.rules)
         self.cache.ttl = reloadable.patient_cache.ttl
         self.cache.evict_on_full = reloadable.patient_cache.evict_on_full
@@ -426,6 +426,7 @@ async def _serve(bridge: Bridge) -> int:
     log.info(
         "PACS Bridge is ready",
         extra={
+            "instance": bridge.settings.server.name,
             "version": __version__,
             "configuration": str(bridge.config_path) if bridge.config_path else "built in",
             "database": str(bridge.database.path),

@@ -157,6 +157,9 @@ def _add_queue(groups: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     show.add_argument("--raw", action="store_true", help="only its bytes: personal data")
     salvage = _add(commands, "salvage", "messages in write-ahead logs that were set aside")
     salvage.add_argument("--body", action="store_true", help="also their text: personal data")
+    salvage.add_argument(
+        "--to", metavar="DIR", help="write their bytes to files SEQ.hl7 there: personal data"
+    )
     retry = _add(commands, "retry", "have the running service handle a dead letter again")
     retry.add_argument("seq", type=int, metavar="SEQ", help="its number in the list")
     release = _add(commands, "release", "let messages go on that wait for a dead letter")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitalbridge.bridge.control import Request, ask
@@ -13,7 +14,9 @@ from vitalbridge.runtime.process import ExitCode
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from vitalbridge.bridge.store.salvage import SalvagedMessage
 
 STATES = tuple(inspect.STATE_NAMES.values())
 _COLUMNS = ("SEQ", "RECEIVED", "STATE", "TYPE", "SENDER", "CONTROL ID", "SIZE", "ACK", "OUTCOME")
@@ -109,6 +112,8 @@ def checkpoint(database: Path, _: Namespace) -> int:
 def salvage(database: Path, arguments: Namespace) -> int:
     """Print the messages in write-ahead logs that were set aside as another database's."""
     found = inspect.salvage_foreign(database)
+    if arguments.to is not None:
+        _write_bodies(Path(arguments.to), [one for _, messages in found for one in messages])
     if arguments.json:
         print_json(
             [
@@ -150,6 +155,16 @@ def salvage(database: Path, arguments: Namespace) -> int:
             for message in messages:
                 sys.stdout.write(f"\n{message.seq}\n{_readable(message.body)}\n")
     return ExitCode.OK
+
+
+def _write_bodies(directory: Path, messages: Sequence[SalvagedMessage]) -> None:
+    """Write the bytes of each message to a file that only its owner reads."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for message in messages:
+        if message.body is not None:
+            path = directory / f"{message.seq}.hl7"
+            path.touch(mode=0o600)
+            path.write_bytes(message.body)
 
 
 def resolve(database: Path, arguments: Namespace) -> int:

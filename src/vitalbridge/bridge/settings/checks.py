@@ -27,17 +27,8 @@ Check: TypeAlias = Callable[["Settings"], Iterator[Finding]]
 
 INTERNAL_DESTINATIONS = ("patient_cache", "mwl_manager", "status_handler", "patient_merge_handler")
 
+
 # DICOM PS3.3 C.12.1.1.2, tables C.12-2 to C.12-5.
-CHARACTER_SETS = frozenset(
-    ["ISO_IR 6", "ISO_IR 192", "GB18030", "GBK", "ISO_IR 13"]
-    + [f"ISO_IR {n}" for n in (100, 101, 109, 110, 144, 127, 126, 138, 148, 166, 203)]
-    + [
-        f"ISO 2022 IR {n}"
-        for n in (6, 100, 101, 109, 110, 144, 127, 126, 138, 148, 166, 203, 13, 87, 159, 149, 58)
-    ]
-)
-
-
 def findings(settings: Settings) -> Iterator[Finding]:
     """Yield everything that is wrong, or worth saying, about keys taken together."""
     for check in _CHECKS:
@@ -176,10 +167,14 @@ def _source_charsets(settings: Settings) -> Iterator[Finding]:
 
 def _character_sets(settings: Settings) -> Iterator[Finding]:
     for index, peer in enumerate(settings.dicom.peers):
-        for place, name in enumerate(peer.character_sets):
-            if name not in CHARACTER_SETS:
+        for place, value in enumerate(peer.character_sets):
+            from vitalbridge.dicom.charsets import UnknownCharacterSet, character_set
+
+            try:
+                character_set(value)
+            except UnknownCharacterSet:
                 path = ("dicom", "peers", index, "character_sets", place)
-                yield Finding(path, f"{name[:40]} is no defined term of (0008,0005)")
+                yield Finding(path, f"{value[:40]} is no value of (0008,0005)")
 
 
 def _retention(settings: Settings) -> Iterator[Finding]:

@@ -88,7 +88,7 @@ class Readers:
     def lend(self, timeout: float = 10.0) -> Iterator[apsw.Connection]:
         """Give a connection for the length of the block; raises StoreError when all stay busy."""
         try:
-            connection = self._idle.get(timeout=timeout)
+            connection = self._idle.get(block=timeout > 0, timeout=timeout)
         except queue.Empty:
             raise StoreError("all reading connections are busy") from None
         try:

@@ -227,9 +227,13 @@ def checkpoint(path: Path) -> None:
 
 
 def salvage_foreign(path: Path) -> list[tuple[Path, list[SalvagedMessage]]]:
-    """Return the messages of every log that was set aside, and note that they were listed."""
+    """Return the messages of every log that was set aside, and note that they were listed.
+
+    Logs that were listed before are listed again: only an operator knows when they may go.
+    """
     found = []
-    for wal in foreign_wals(path):
+    listed_before = sorted(path.parent.glob(f"{path.name}.salvaged-wal-*"))
+    for wal in [*listed_before, *foreign_wals(path)]:
         messages = salvage(wal)
         listed = wal.with_name(wal.name.replace(".foreign-wal-", ".salvaged-wal-"))
         wal.replace(listed)

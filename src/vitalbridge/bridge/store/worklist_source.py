@@ -171,11 +171,11 @@ class SqlWorklistSource:
         """
         self._readers = readers
         self._max_age = max_age
-        self._zone = zone
+        self.zone = zone
 
     def oldest(self) -> Oldest:
         """Return the age limit as of now."""
-        return oldest(self._max_age, self._zone)
+        return oldest(self._max_age, self.zone)
 
     def find(self, query: WorklistQuery) -> Iterator[WorklistItem]:
         """Yield visible items that can match, by start; raises OSError when the database fails."""
