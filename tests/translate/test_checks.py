@@ -33,6 +33,7 @@ def places(message: Any, *segments: str, kind: str = "ORM^O01", **rules: Any) ->
         ([PID, "ORC|ZZ|P1", OBR], [(103, "ORC^1^1")]),
         ([PID, "ORC|nw|P1", OBR], [(103, "ORC^1^1")]),
         ([PID, "ORC|NW", "OBR|1|||71260^CT"], [(101, "ORC^1^2")]),
+        ([PID, "ORC|NW|^HIS|^RIS", "OBR|1| ^HIS||71260^CT"], [(101, "ORC^1^2")]),
         ([PID, "ORC|NW", "OBR|1|P1||71260^CT"], []),
         ([PID, "ORC|NW||F1", "OBR|1|||71260^CT"], []),
         ([PID, ORC, "OBR|1"], [(101, "OBR^1^4")]),

@@ -57,6 +57,7 @@ def test_the_sample(message: Any) -> None:
                 },
                 "modality_unmapped": False,
                 "start_assumed": False,
+                "place_assumed": True,
             }
         ],
         "warnings": [],

@@ -88,6 +88,10 @@ class Step(msgspec.Struct, omit_defaults=True):
     ``appointment`` is the filler appointment id that scheduled it, if any. ``placer`` and
     ``filler`` are those that an appointment without a known order named, and ``named`` is the
     number of a merged patient under which that came, as with an order.
+
+    ``ordered_start`` is what the order last said where an appointment set another ``start``, else
+    empty: the order's own start counts again when it changes. ``placed``: a message named station
+    or location, so that what the site's rules have for the modality does not replace them.
     """
 
     key: int
@@ -110,6 +114,8 @@ class Step(msgspec.Struct, omit_defaults=True):
     filler: str = ""
     modality_unmapped: bool = False
     named: PatientIdentifier | None = None
+    ordered_start: str = ""
+    placed: bool = False
 
 
 class Moved(msgspec.Struct):

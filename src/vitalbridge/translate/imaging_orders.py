@@ -63,7 +63,8 @@ def _step(
     stations = stations_of(modality, titles, name, rules)
     put_stations(changes, stations)
     put_text(changes, "ScheduledStationName", name, SH, "IPC-7", warnings)
-    put_text(changes, "ScheduledProcedureStepLocation", _location(segments), SH, "IPC-8", warnings)
+    location = _location(segments)
+    put_text(changes, "ScheduledProcedureStepLocation", location, SH, "IPC-8", warnings)
     protocols: list[Attributes] = []
     for ipc in segments:
         protocols.extend(codes(ipc, 6, rules, warnings))
@@ -80,6 +81,7 @@ def _step(
         changes,
         unmapped,
         base.start_assumed,
+        not titles and not name and not location,
     )
 
 

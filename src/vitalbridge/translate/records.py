@@ -42,6 +42,8 @@ class StepRecord(msgspec.Struct):
     gave less, or empty. ``start_assumed``: no field named a start and the message's own time stands
     in, so that it says nothing about a step that exists. ``modality`` is empty, which means
     unchanged, when a message that creates nothing says nothing about it; so are ``stations``.
+    ``place_assumed``: no field named a station, and stations, station name and location are what
+    the rules have for the modality.
     """
 
     step_id: str
@@ -51,6 +53,7 @@ class StepRecord(msgspec.Struct):
     attributes: Changes
     modality_unmapped: bool = False
     start_assumed: bool = False
+    place_assumed: bool = False
 
 
 class OrderRecord(msgspec.Struct):

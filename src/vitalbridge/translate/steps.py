@@ -66,6 +66,7 @@ def order_step(
         changes,
         unmapped,
         assumed,
+        True,
     )
 
 

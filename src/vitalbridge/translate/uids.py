@@ -15,7 +15,7 @@ _UID: Final = re.compile(
 )
 _ROOT: Final = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
 _RESERVED: Final = "1.2.840.10008"
-_NAMESPACE: Final = UUID("6f3c9a52-4f0b-5c0e-9d6e-0a3b7f1f52c1")
+_NAMESPACE: Final = UUID("6f3c9a52-4f0b-5c0e-9d6e-0a3b7f1f52c1").bytes
 _VERSION_AND_VARIANT_BITS: Final = 0xF << 76 | 0x3 << 62
 _VERSION_5_AND_VARIANT: Final = 0x5 << 76 | 0x2 << 62
 _UUID_DIGITS: Final = 39
@@ -42,7 +42,7 @@ def check_root(root: str) -> None:
 
 def _name_based(name: str) -> int:
     """Return the number of the name-based UUID (RFC 9562 5.5), as uuid.uuid5 does but sooner."""
-    digest = sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
+    digest = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).digest()
     number = int.from_bytes(digest[:16], "big")
     return number & ~_VERSION_AND_VARIANT_BITS | _VERSION_5_AND_VARIANT
 

@@ -84,6 +84,11 @@ class World:
         return self.send(siu(event, number, time, **more))
 
     @staticmethod
+    def group_message(kind: str, groups: str) -> str:
+        """Return an order message of that type with these order groups."""
+        return msh(kind) + pid() + groups
+
+    @staticmethod
     def pid(*parts: str, **more: str) -> str:
         """Return a PID segment."""
         return pid(*parts, **more)

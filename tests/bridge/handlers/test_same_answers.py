@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vitalbridge.bridge.store.effects import folded_names
 from vitalbridge.translate import PatientIdentifier
 
 from .conftest import World
@@ -60,6 +61,11 @@ def answers(world: World) -> dict[str, Any]:
     }
 
 
+def searched_names(world: World) -> set[tuple[str, int]]:
+    """Return by which names a worklist query finds whom: merged patients by none."""
+    return set(world.state.execute("SELECT folded, patient_key FROM patient_name"))
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     ops=st.lists(
@@ -75,6 +81,12 @@ def test_both_states_answer_alike(migrated: Path, ops: list[tuple[Op, str]]) -> 
             assert told[0].effects == told[1].effects
             assert (told[0].refused is None) == (told[1].refused is None)
         assert answers(one) == answers(other)
+        assert searched_names(other) == {
+            (name, patient.key)
+            for patient in map(one.state.patient, range(1, 80))
+            if patient is not None and one.state.moved(patient.key) is None
+            for name in folded_names(patient.attributes.get("PatientName"))
+        }
 
 
 @pytest.mark.parametrize("number", NUMBERS[:2])

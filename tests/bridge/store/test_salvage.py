@@ -131,7 +131,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         salvage(path)
 
 
-def test_a_log_set_aside_is_listed_once(
+def test_a_log_set_aside_is_listed_and_kept(
     killed: Killed, empty_database: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "queue.db"
@@ -145,4 +145,6 @@ def test_a_log_set_aside_is_listed_once(
     assert [one.control_id for one in messages] == list(killed.sent)
     assert not set_aside.exists()
     assert listed.exists()
-    assert salvage_foreign(path) == []
+    # it no longer counts as unseen, but stays until an operator removes it
+    assert foreign_wals(path) == []
+    assert salvage_foreign(path) == [(listed, messages)]

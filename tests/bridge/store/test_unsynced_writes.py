@@ -18,7 +18,6 @@ import apsw
 import pytest
 
 from vitalbridge.bridge.store import backlog as backlog_module
-from vitalbridge.bridge.store import backlog as backlog_module
 from vitalbridge.bridge.store import writer as writer_module
 from vitalbridge.bridge.store.database import Database
 from vitalbridge.bridge.store.files import StoreError

@@ -14,7 +14,6 @@ import pytest
 
 from vitalbridge.bridge.model import Note, PutStep, Seen, Unprocessable
 from vitalbridge.bridge.store import backlog as backlog_module
-from vitalbridge.bridge.store import backlog as backlog_module
 from vitalbridge.bridge.store import writer as writer_module
 from vitalbridge.bridge.store.database import connect_reader
 from vitalbridge.bridge.store.files import main_file_generation
@@ -122,7 +121,7 @@ def test_what_arrived_together_is_committed_together(database_path: Path) -> Non
         assert control_ids(running) == names
 
 
-def test_a_message_is_handled_after_the_transaction_that_accepted_it(database_path: Path) -> None:
+def test_many_messages_are_acknowledged_before_they_are_handled(database_path: Path) -> None:
     seen: list[bool] = []
 
     def process(pending: Pending, state: SqlState) -> list[Effect]:
@@ -131,10 +130,11 @@ def test_a_message_is_handled_after_the_transaction_that_accepted_it(database_pa
         seen.append(found is not None)
         return two_steps(pending, state)
 
-    with opened(database_path, process) as running:
-        running.accept(*(order_message(f"D{n}") for n in range(20)))
-        running.events.wait_handled(20)
-    assert seen == [True] * 20
+    waiting = Store(database_path, process)
+    waiting.submit(*(arrival_of(order_message(f"D{n}")) for n in range(50)))
+    with contextlib.closing(waiting.start()) as running:
+        running.events.wait_handled(50)
+    assert seen == [True] * 50
 
 
 def test_a_refused_message_is_kept_with_its_reason(store: Store) -> None:
@@ -678,17 +678,20 @@ def test_the_view_counts_what_is_unhandled_and_nothing_else(database_path: Path)
             assert isinstance(found, int)
             return found
 
-    with opened(database_path, process) as running:
-        running.accept(order_message("DONE"), order_message("DEAD"))
-        running.submit(arrival_of(order_message("REFUSED"), refused="no"))
-        running.events.wait_settled(3)
-        running.events.wait_handled(2)
+    with opened(database_path, process) as first:
+        first.accept(order_message("DONE"), order_message("DEAD"))
+        first.submit(arrival_of(order_message("REFUSED"), refused="no"))
+        first.events.wait_settled(3)
+        first.events.wait_handled(2)
         assert count() == 0
-        running.submit(*(arrival_of(order_message(n)) for n in ("SLOW", "S2", "S3")))
+    waiting = Store(database_path, process)
+    names = ["SLOW", *(f"S{n}" for n in range(1, 50))]
+    waiting.submit(*(arrival_of(order_message(name)) for name in names))
+    with contextlib.closing(waiting.start()) as running:
         assert reached.wait(SECONDS)
-        assert count() == 3
+        assert count() == 50
         proceed.set()
-        running.events.wait_handled(5)
+        running.events.wait_handled(50)
         assert count() == 0
         plan = running.ask("EXPLAIN QUERY PLAN SELECT COUNT(*) FROM messages")
         assert [row[3] for row in plan] == ["SCAN inbound USING COVERING INDEX inbound_unhandled"]
@@ -790,10 +793,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def moved_commits(path: Path) -> int:
-    """How many commits are in the main file alone."""
+    """How many commits are in the main file alone; 0 while it can't be read, half moved."""
     found = main_file_generation(path)
-    assert found is not None
-    return found[1]
+    return 0 if found is None else found[1]
 
 
 def test_a_long_log_is_moved_into_the_file(

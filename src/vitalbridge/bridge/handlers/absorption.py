@@ -14,14 +14,12 @@ from vitalbridge.bridge.handlers.status import (
     judge,
 )
 from vitalbridge.bridge.model import Note, Order, Step, StepStatus
-from vitalbridge.translate.stations import stations_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vitalbridge.bridge.handlers.working import Working
     from vitalbridge.dicom.attributes import Attributes
-    from vitalbridge.translate.mapping import MappingRules
 
 _PLACE: Final = ("ScheduledProcedureStepLocation", "ScheduledPerformingPhysicianName")
 
@@ -51,33 +49,43 @@ def in_force(entries: list[Step]) -> list[Step]:
     return [entry for entry in entries if entry.appointment == appointment]
 
 
-def absorb(step: Step, entry: Step, rules: MappingRules) -> Step:
+def absorb(step: Step, entry: Step) -> Step:
     """Return the order's step with the entry's start, place and status.
 
     An entry that was called off together with a tombstone says nothing about the order that took
-    the tombstone's place. The entry's stations count unless the order named stations itself, other
-    than those that the site's rules give its modality.
+    the tombstone's place. The entry's stations count unless the order named stations itself.
     """
+    start, ordered_start = rescheduled(step, entry.start)
     stations, more = step.stations, place_of(entry.step_attributes)
-    if entry.stations and entry.modality == step.modality:
-        usual = stations_of(step.modality, (), "", rules)
-        if not stations or stations == tuple(station.ae_title for station in usual):
-            stations = entry.stations
-            name = entry.step_attributes.get("ScheduledStationName")
-            if name is not None:
-                more["ScheduledStationName"] = name
+    if entry.stations and entry.modality == step.modality and not (step.placed and stations):
+        stations = entry.stations
+        name = entry.step_attributes.get("ScheduledStationName")
+        if name is not None:
+            more["ScheduledStationName"] = name
     applies = judge(step.status, step.status_source, entry.status) is Verdict.APPLY and not (
         entry.status in CALLED_OFF and entry.status_source == "hl7"
     )
     return msgspec.structs.replace(
         step,
-        start=entry.start or step.start,
+        start=start,
+        ordered_start=ordered_start,
         stations=stations,
+        placed=step.placed or entry.placed,
         step_attributes={**step.step_attributes, **more},
         status=entry.status if applies else step.status,
         status_source=entry.status_source if applies else step.status_source,
         appointment=entry.appointment,
     )
+
+
+def rescheduled(step: Step, start: str) -> tuple[str, str]:
+    """Return start and ordered start of a step that an appointment sets to ``start``, if it does.
+
+    What the order said of the start is kept, so that the order does not undo it by saying it again.
+    """
+    if not start or start == step.start:
+        return step.start, step.ordered_start
+    return start, step.ordered_start or step.start
 
 
 def place_of(attributes: Attributes) -> Attributes:

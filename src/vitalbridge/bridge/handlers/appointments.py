@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from vitalbridge.bridge.handlers.absorption import absorb, by_key, call_off, place_of
+from vitalbridge.bridge.handlers.absorption import absorb, by_key, call_off, place_of, rescheduled
 from vitalbridge.bridge.handlers.identity import note_warnings, present
 from vitalbridge.bridge.handlers.recency import is_newer, is_stale, remember
 from vitalbridge.bridge.handlers.scene import Scene, assumed_start, scene_of
@@ -26,6 +26,7 @@ from vitalbridge.bridge.handlers.steps import (
     UNRESOLVED_MODALITY,
     appointment_step_id,
     put_if_changed,
+    without_place,
 )
 from vitalbridge.bridge.handlers.studies import generated_study_uid
 from vitalbridge.bridge.model import Note, Order, Step, StepStatus, Unprocessable
@@ -153,7 +154,7 @@ def _move(scene: Scene, told: _Told, steps: Sequence[Step], entries: Sequence[St
         base = step
         if entries:
             entry = entries[min(index, len(entries) - 1)]
-            base = absorb(step, entry, scene.context.rules)
+            base = absorb(step, entry)
         record = records[index] if len(records) == len(steps) else records[0]
         put_if_changed(working, step, _moved(working, told, base, record))
     if len(working.effects) == effects:
@@ -178,10 +179,13 @@ def _moved(working: Working, told: _Told, step: Step, record: StepRecord) -> Ste
         stations = record.stations
         if "ScheduledStationName" in attributes:
             more["ScheduledStationName"] = attributes["ScheduledStationName"]
+    start, ordered_start = rescheduled(step, "" if record.start_assumed else record.start)
     return msgspec.structs.replace(
         step,
-        start=step.start if record.start_assumed else record.start or step.start,
+        start=start,
+        ordered_start=ordered_start,
         stations=stations,
+        placed=step.placed or told.names_station or told.names_place,
         step_attributes={**step.step_attributes, **more},
         status=status,
         status_source=source,
@@ -241,6 +245,12 @@ def _put_entries(scene: Scene, told: _Told, entries: Sequence[Step]) -> None:
 def _revised(scene: Scene, told: _Told, entry: Step, one: StepRecord) -> Step:
     status, source = _status(scene.working, told, entry)
     record = told.record
+    modality = entry.modality if one.modality_unmapped else one.modality or entry.modality
+    stations, attributes = one.stations or entry.stations, one.attributes
+    if entry.placed and modality == entry.modality and not told.names_station:
+        stations = entry.stations
+        if not told.names_place:
+            attributes = without_place(attributes)
     if has_begun(entry.status) or is_settled(entry):
         return msgspec.structs.replace(
             entry,
@@ -252,11 +262,12 @@ def _revised(scene: Scene, told: _Told, entry: Step, one: StepRecord) -> Step:
     return msgspec.structs.replace(
         entry,
         start=entry.start if one.start_assumed else one.start or entry.start,
-        modality=entry.modality if one.modality_unmapped else one.modality or entry.modality,
+        modality=modality,
         modality_unmapped=entry.modality_unmapped and (one.modality_unmapped or not one.modality),
-        stations=one.stations or entry.stations,
+        stations=stations,
+        placed=entry.placed or told.names_station or told.names_place,
         order_attributes=changed(entry.order_attributes, record.attributes),
-        step_attributes=changed(entry.step_attributes, one.attributes),
+        step_attributes=changed(entry.step_attributes, attributes),
         status=status,
         status_source=source,
         held=entry.held if entry.status_source == "operator" else scene.disputed,
@@ -290,4 +301,5 @@ def _entry(scene: Scene, told: _Told, one: StepRecord, study_uid: str) -> Step:
         filler=record.filler,
         modality_unmapped=one.modality_unmapped or not one.modality,
         named=scene.named,
+        placed=told.names_station or told.names_place,
     )

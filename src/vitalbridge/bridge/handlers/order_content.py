@@ -70,7 +70,7 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
     uids = {(order.accession, order.requested_procedure_id): order.study_uid}
     for index, wanted in enumerate(wanted_steps(plan.records)):
         step = _new_step(scene, order, wanted, uids, order.status)
-        working.put_step(_absorbed(scene, step, entries, index), "created")
+        working.put_step(_absorbed(step, entries, index), "created")
     for entry in announced:
         working.remove_step(entry.key)
     _share(scene, plan, order.key)
@@ -146,7 +146,7 @@ def _change_steps(
     entries = in_force(announced)
     for index, meant in enumerate(matched.new):
         new = _new_step(scene, after, meant, uids, status)
-        working.put_step(_absorbed(scene, new, entries, index), "created")
+        working.put_step(_absorbed(new, entries, index), "created")
     for entry in announced:
         working.remove_step(entry.key)
     if not matched.vague and all(meant.step.step_id for meant in matched.new):
@@ -202,11 +202,11 @@ def _new_step(
     return new_step(scene.working, order, wanted, uid, status, start)
 
 
-def _absorbed(scene: Scene, step: Step, entries: Sequence[Step], index: int) -> Step:
+def _absorbed(step: Step, entries: Sequence[Step], index: int) -> Step:
     """Return the step with what the entry at its place settled; the last one serves the rest."""
     if not entries:
         return step
-    return absorb(step, entries[min(index, len(entries) - 1)], scene.context.rules)
+    return absorb(step, entries[min(index, len(entries) - 1)])
 
 
 def _study_uid(scene: Scene, record: OrderRecord, key: int, entries: Sequence[Step]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _BASE36: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 UNRESOLVED_MODALITY: Final = "OT"
+V = TypeVar("V")
+_PLACE: Final = frozenset({"ScheduledStationName", "ScheduledProcedureStepLocation"})
 
 
 class Wanted(NamedTuple):
@@ -112,6 +114,7 @@ def new_step(
         order_attributes=present(record.attributes),
         step_attributes=present(told.attributes),
         modality_unmapped=told.modality_unmapped or not told.modality,
+        placed=bool(told.stations) and not told.place_assumed,
     )
 
 
@@ -202,7 +205,9 @@ def revised(
     """Return the step with what the order now says of it; status and visibility stay.
 
     Empty means unchanged, also for modality, stations and an assumed start. An unresolved modality
-    replaces a known one only together with another procedure code.
+    replaces a known one only together with another procedure code. A start that the order said
+    before does not replace what an appointment set since, nor do assumed stations replace named
+    ones of the same modality.
     """
     record, told, _ = wanted
     keeps_modality = not told.modality or (
@@ -211,19 +216,36 @@ def revised(
         and record.attributes.get("RequestedProcedureCodeSequence")
         == step.order_attributes.get("RequestedProcedureCodeSequence")
     )
+    start, ordered_start = step.start, step.ordered_start
+    if told.start and not told.start_assumed and told.start != (ordered_start or start):
+        start, ordered_start = told.start, ""
+    modality = step.modality if keeps_modality else told.modality
+    stations = step.stations if keeps_modality else told.stations or step.stations
+    known, attributes, placed = step.step_attributes, told.attributes, step.placed
+    if modality != step.modality:
+        known, placed = without_place(known), False
+    elif placed and told.place_assumed:
+        stations, attributes = step.stations, without_place(attributes)
     return msgspec.structs.replace(
         step,
         accession=accession,
         requested_procedure_id=requested_procedure_id,
         step_id=told.step_id or step.step_id,
         study_uid=study_uid,
-        start=step.start if told.start_assumed else told.start or step.start,
-        modality=step.modality if keeps_modality else told.modality,
-        stations=step.stations if keeps_modality else told.stations or step.stations,
+        start=start,
+        ordered_start=ordered_start,
+        placed=placed or (bool(told.stations) and not told.place_assumed),
+        modality=modality,
+        stations=stations,
         modality_unmapped=step.modality_unmapped if keeps_modality else told.modality_unmapped,
         order_attributes=changed(step.order_attributes, record.attributes),
-        step_attributes=changed(step.step_attributes, told.attributes),
+        step_attributes=changed(known, attributes),
     )
+
+
+def without_place(attributes: dict[str, V]) -> dict[str, V]:
+    """Return a step's attributes without station name and location."""
+    return {keyword: value for keyword, value in attributes.items() if keyword not in _PLACE}
 
 
 def with_order_attributes(step: Step, record: OrderRecord) -> Step:

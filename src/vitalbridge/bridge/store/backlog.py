@@ -36,6 +36,7 @@ log = logging.getLogger("queue.backlog")
 LEAST_HANDLING_SECONDS = 0.0005
 MOST_HANDLING_SECONDS = 0.010
 LONG_BACKLOG = 10_000
+MOST_AT_ONCE = 8
 MOST_IN_MEMORY = 4000
 LOADED_AT_ONCE = 500
 
@@ -55,12 +56,13 @@ class Committed(NamedTuple):
 class Group:
     """What one transaction accepts and handles; it counts once the transaction is committed."""
 
-    __slots__ = ("arrivals", "committed", "fresh", "handled", "taken")
+    __slots__ = ("arrivals", "at_once", "committed", "fresh", "handled", "taken")
 
     def __init__(self, arrivals: Sequence[Arrival] = ()) -> None:
         self.arrivals = arrivals
         self.committed: list[Committed] = []
         self.fresh: list[Pending] = []
+        self.at_once = 0
         self.taken: list[Pending] = []
         self.handled: list[Handled] = []
 
@@ -198,11 +200,24 @@ class Backlog:
         group.taken.append(one)
         group.handled.append(self._bury(one, Outcome(code=207, reason=reason), ()))
 
+    def handle_at_once(self, group: Group) -> None:
+        """Handle what the group accepts in the same transaction, as nothing older waits.
+
+        A few messages are handled sooner than a second transaction could be synced for them; many
+        would keep their senders waiting.
+        """
+        if self.has_work() or len(group.fresh) > MOST_AT_ONCE:
+            return
+        for one in group.fresh:
+            group.handled.append(self._handle(one))
+        group.at_once = len(group.fresh)
+        group.fresh.clear()
+
     # -- after the transaction ------------------------------------------------------------------
 
     def settle(self, group: Group) -> None:
         """The group is committed: count it, and queue what it accepted."""
-        self.unhandled += len(group.fresh)
+        self.unhandled += len(group.fresh) + group.at_once
         for one in group.handled:
             if one.state is not MessageState.WAITING:
                 self.unhandled -= 1

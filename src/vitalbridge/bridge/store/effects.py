@@ -50,31 +50,37 @@ def put_patient(state: SqlState, effect: PutPatient) -> None:
     """Insert or replace the patient, its identifiers and the names it is searched by."""
     patient = effect.patient
     key = patient.key
+    before = None if effect.created else state.patient(key)
     body = _encode(patient)
     state.execute(
         "INSERT INTO patient (key, version, body) VALUES (?1, ?2, ?3)"
         " ON CONFLICT (key) DO UPDATE SET version = ?2, body = ?3",
         (key, state.new_version(), body),
     )
-    if not effect.created:
-        state.execute("DELETE FROM patient_name WHERE patient_key = ?", (key,))
-        # An identifier that the patient no longer has leads nowhere, unless it is an alias.
-        state.execute(
-            "DELETE FROM patient_identifier WHERE patient_key = ? AND retired_key IS NULL", (key,)
-        )
-        state.cache.drop(key)
+    if before is None or before.identifiers != patient.identifiers:
+        if before is not None:
+            state.cache.drop(key)
+            # An identifier that the patient no longer has leads nowhere, unless it is an alias.
+            state.execute(
+                "DELETE FROM patient_identifier WHERE patient_key = ? AND retired_key IS NULL",
+                (key,),
+            )
+        for identifier in patient.identifiers:
+            state.execute(
+                "INSERT INTO patient_identifier (id, issuer, patient_key) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (id, issuer) DO UPDATE SET patient_key = ?3, retired_key ="
+                " CASE WHEN patient_key = ?3 THEN retired_key END",
+                (identifier.id, identifier.issuer, key),
+            )
     state.cache.put(key, body)
     for identifier in patient.identifiers:
-        name = (identifier.id, identifier.issuer)
-        state.execute(
-            "INSERT INTO patient_identifier (id, issuer, patient_key) VALUES (?1, ?2, ?3)"
-            " ON CONFLICT (id, issuer) DO UPDATE SET patient_key = ?3, retired_key ="
-            " CASE WHEN patient_key = ?3 THEN retired_key END",
-            (*name, key),
-        )
-        state.cache.name(name, key)
-    for name_group in folded_names(patient.attributes.get("PatientName")):
-        state.execute("INSERT OR IGNORE INTO patient_name VALUES (?, ?)", (name_group, key))
+        state.cache.name((identifier.id, identifier.issuer), key)
+    names = folded_names(patient.attributes.get("PatientName"))
+    if before is None or folded_names(before.attributes.get("PatientName")) != names:
+        if before is not None:
+            state.execute("DELETE FROM patient_name WHERE patient_key = ?", (key,))
+        for name in names:
+            state.execute("INSERT OR IGNORE INTO patient_name VALUES (?, ?)", (name, key))
 
 
 def merge_patient(state: SqlState, effect: MergePatient) -> None:

@@ -4,9 +4,9 @@ The thread runs an event loop of its own, on which messages are also received: a
 its socket to its acknowledgement without being handed from one thread to another, which would cost
 more than waiting for the disk does.
 
-Whatever arrived while the last transaction was being synced goes into the next one. Acceptance and
-handling share transactions but never the same message: a message is handled in a transaction after
-the one that made it durable, so that its acknowledgement never waits for its handler.
+Whatever arrived while the last transaction was being synced goes into the next one. A few messages
+are handled in the transaction that accepts them; when many arrive, accepting goes first and they are
+handled in transactions that follow, shared with what arrives then.
 """
 
 from __future__ import annotations
@@ -263,6 +263,7 @@ class Writer(threading.Thread):
             self._begin()
             for arrival in group.arrivals:
                 self.backlog.accept(arrival, group)
+            self.backlog.handle_at_once(group)
             # Nothing is received while this thread handles: those just accepted have followers.
             self.backlog.handle_some(group, others_wait=bool(group.arrivals))
             self._count_commit()
