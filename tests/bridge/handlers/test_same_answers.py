@@ -96,3 +96,35 @@ def test_an_empty_state_knows_nobody(migrated: Path, number: PatientIdentifier) 
         assert state.merged_into(number) is None
         assert state.orders_with("", "") == state.appointments_for("", "") == []
         assert state.steps_of_order(0) == state.steps_of_appointment("") == []
+
+
+def test_every_question_seeks_in_an_index(migrated: Path) -> None:
+    state = open_copy(migrated)
+    connection = state.execute.__self__
+    asked: list[str] = []
+
+    def note(_: Any, sql: str, __: Any) -> bool:
+        asked.append(sql)
+        return True
+
+    connection.exec_trace = note
+    state.patient(1)
+    state.patient_with(NUMBERS[0])
+    state.merged_into(NUMBERS[0])
+    state.moved(1)
+    for numbers in (("P", "F"), ("P", ""), ("", "F")):
+        state.orders_with(*numbers)
+        state.appointments_for(*numbers)
+    state.orders_of_procedure("A", "R")
+    state.orders_of_patient(1)
+    state.steps_of_order(1)
+    state.steps_of_appointment("AP")
+    state.appointments_of_patient(1)
+    state.last_seen("order:1", "HIS|H")
+    connection.exec_trace = None
+    assert len(asked) == 16
+    for sql in asked:
+        plan = [
+            row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", (1,) * sql.count("?"))
+        ]
+        assert not any("SCAN" in line for line in plan), (sql, plan)

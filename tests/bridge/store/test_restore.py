@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apsw
 import pytest
@@ -21,6 +21,9 @@ from vitalbridge.bridge.store.files import (
     judge_wal,
     read_generation,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WRITE_AND_WAIT = """
 import sys

@@ -5,8 +5,8 @@ its socket to its acknowledgement without being handed from one thread to anothe
 more than waiting for the disk does.
 
 Whatever arrived while the last transaction was being synced goes into the next one. A few messages
-are handled in the transaction that accepts them; when many arrive, accepting goes first and they are
-handled in transactions that follow, shared with what arrives then.
+are handled in the transaction that accepts them; when many arrive, accepting goes first and they
+are handled in transactions that follow, shared with what arrives then.
 """
 
 from __future__ import annotations
