@@ -98,6 +98,7 @@ def memory_folder() -> Iterator[Path]:
 def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many checkpoints and chunks within a short run."""
     monkeypatch.setattr(writer_module, "CHECKPOINT_PAGES", 60)
+    monkeypatch.setattr(writer_module, "LARGE_GROUP", 2)
     monkeypatch.setattr(writer_module, "CHUNK", SMALL_CHUNK)
     monkeypatch.setattr("vitalbridge.bridge.store.journal.CHUNK", SMALL_CHUNK)
     monkeypatch.setattr(backlog_module, "MOST_HANDLING_SECONDS", 0.0)

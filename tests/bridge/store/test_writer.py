@@ -45,6 +45,12 @@ if TYPE_CHECKING:
     from vitalbridge.hl7 import Message
 
 
+@pytest.fixture(autouse=True, params=[1, 16], ids=["synced elsewhere", "synced here"])
+def large_group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test with the commit thread and without."""
+    monkeypatch.setattr(writer_module, "LARGE_GROUP", request.param)
+
+
 @pytest.fixture
 def store(database_path: Path) -> Iterator[Store]:
     with opened(database_path) as running:

@@ -2,7 +2,7 @@
 
 The thread runs an event loop of its own, on which messages are also received: a message goes from
 its socket to its acknowledgement without being handed from one thread to another, which would cost
-more than waiting for the disk does.
+more than waiting for the disk does. Only for a large group another thread waits for the disk.
 
 Whatever arrived while the last transaction was being synced goes into the next one. A few messages
 are handled in the transaction that accepts them; when many arrive, accepting goes first and they
@@ -26,6 +26,7 @@ import uvloop
 
 from vitalbridge.bridge.errors import ErrorCode
 from vitalbridge.bridge.store.backlog import Backlog, Committed, Group
+from vitalbridge.bridge.store.commit_thread import CommitThread
 from vitalbridge.bridge.store.journal import CHUNK, Arrival, Handled, Journal
 from vitalbridge.bridge.store.state import SqlState
 
@@ -43,6 +44,9 @@ log = logging.getLogger("queue.writer")
 T = TypeVar("T")
 
 MOST_ARRIVALS = 512
+LARGE_GROUP = 16
+"""From here on syncing takes longer than waking a thread that waits for it: the next messages are
+received meanwhile."""
 NEXT_ARRIVAL_SECONDS = 0.001
 """A sender that has its answer sends its next message at once: worth sharing a sync with."""
 RETRY_SECONDS = 0.1
@@ -113,6 +117,8 @@ class Writer(threading.Thread):
         self._long: deque[_LongBody] = deque()
         self._behind_long: dict[int, deque[Arrival]] = {}
         self._awake = False
+        self._syncing = False
+        self._commits = CommitThread(self.loop)
         self._later: asyncio.TimerHandle | None = None
         self._flowing = False
         self._stopping = False
@@ -169,11 +175,13 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """Serve until stopped."""
         asyncio.set_event_loop(self.loop)
+        self._commits.start()
         self.journal.drop_unfinished_bodies()
         self._wake()
         try:
             self.loop.run_forever()
         finally:
+            self._commits.stop()
             self.loop.close()
         if self._failure is not None:
             raise self._failure
@@ -220,6 +228,8 @@ class Writer(threading.Thread):
     def _next(self) -> None:
         """Do the next piece of work, then let the sockets have their turn."""
         self._awake = False
+        if self._syncing:
+            return
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -267,14 +277,33 @@ class Writer(threading.Thread):
             # Nothing is received while this thread handles: those just accepted have followers.
             self.backlog.handle_some(group, others_wait=bool(group.arrivals))
             self._count_commit()
-            begun = time.perf_counter()
-            self.state.execute("COMMIT")
+            if len(group.arrivals) >= LARGE_GROUP:
+                self._syncing = True
+                self._commits.submit(
+                    self._commit, partial(self._guarded, self._committed_elsewhere, group)
+                )
+                return
+            self._commit()
         except Exception as error:
             self._repeat(group, error)
             return
         self.last_error = None
-        self.events.synced(time.perf_counter() - begun)
         self._settle(group)
+
+    def _commit(self) -> None:
+        begun = time.perf_counter()
+        self.state.execute("COMMIT")
+        self.events.synced(time.perf_counter() - begun)
+
+    def _committed_elsewhere(self, group: Group, error: Exception | None) -> None:
+        """The commit thread is done with a large group: the connection is this thread's again."""
+        self._syncing = False
+        if error is not None:
+            self._repeat(group, error)
+        else:
+            self.last_error = None
+            self._settle(group)
+        self._wake()
 
     def _settle(self, group: Group) -> None:
         self.backlog.settle(group)
