@@ -164,7 +164,7 @@ class Recorder(WorklistEvents):
             assert self._changed.wait_for(lambda: self.named(name), timeout), f"no {name}"
         return self.named(name)[0]
 
-    def await_count(self, name: str, count: int, timeout: float = 5) -> list[tuple[object, ...]]:
+    def await_count(self, name: str, count: int, timeout: float = 30) -> list[tuple[object, ...]]:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.named(name)) >= count, timeout), name
         return self.named(name)

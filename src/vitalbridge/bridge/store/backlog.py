@@ -35,7 +35,7 @@ log = logging.getLogger("queue.backlog")
 
 LEAST_HANDLING_SECONDS = 0.0005
 MOST_HANDLING_SECONDS = 0.010
-LONG_BACKLOG = 10_000
+LONG_BACKLOG = 25_000
 MOST_AT_ONCE = 8
 MOST_IN_MEMORY = 4000
 LOADED_AT_ONCE = 500
@@ -133,7 +133,7 @@ class Backlog:
         While others wait to be accepted, accepting goes first: the less so, the longer the backlog.
         """
         pending = self._pending
-        share = min(1.0, self.unhandled / LONG_BACKLOG) if others_wait else 0.5
+        share = min(1.0, self.unhandled / LONG_BACKLOG) ** 2 if others_wait else 0.5
         deadline = time.perf_counter() + LEAST_HANDLING_SECONDS + share * MOST_HANDLING_SECONDS
         while pending:
             self.handle_next(group)
