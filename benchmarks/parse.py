@@ -30,9 +30,9 @@ def run(*, quick: bool) -> list[Figure]:
     seconds = 0.5 if quick else 2.0
     now = "20260302090000"
     figures = []
-    for label, template, fields in (
-        ("ORM 450 B", messages.order(now, now), ORDER_FIELDS),
-        ("ADT 1.3 KB", messages.adt(now), ADT_FIELDS),
+    for label, template, fields, wanted in (
+        ("ORM 450 B", messages.order(now, now), ORDER_FIELDS, 50_000),
+        ("ADT 1.3 KB", messages.adt(now), ADT_FIELDS, None),
     ):
         raw = messages.numbered(template, 1)()[1:-2]
         text = raw.decode()
@@ -45,8 +45,8 @@ def run(*, quick: bool) -> list[Figure]:
                 "parse",
                 f"{label} and ten fields",
                 f"{ours:,.0f}/s",
-                ">= 50,000/s",
-                ours >= 50_000,
+                f">= {wanted:,}/s" if wanted else "",
+                ours >= wanted if wanted else None,
                 f"hl7 {theirs:,.0f}/s, {ours / theirs:.0f} x",
             )
         )
@@ -102,16 +102,17 @@ def _rate(work: Callable[[], object], seconds: float) -> float:
 
 
 def _growth(*, quick: bool) -> Figure:
-    """Compare the times of a 5 MB and a 20 MB OBX-5."""
-    small, large = (_long(size * MEGABYTE) for size in (5, 20))
-    seconds = [min(_seconds(raw) for _ in range(3 if quick else 5)) for raw in (small, large)]
+    """Compare the times of a 10 MB and a 20 MB OBX-5, in turns; neither fits into a cache."""
+    small, large = (_long(size * MEGABYTE) for size in (10, 20))
+    rounds = [(_seconds(small), _seconds(large)) for _ in range(3 if quick else 7)]
+    seconds = [min(times) for times in zip(*rounds, strict=True)]
     factor = seconds[1] / seconds[0]
     return Figure(
         "parse",
-        "20 MB OBX-5 against 5 MB",
+        "20 MB OBX-5 against 10 MB",
         f"{factor:.1f} x",
-        "<= 6 x (linear: 4)",
-        factor <= 6,
+        "<= 3 x (linear: 2)",
+        factor <= 3,
         f"20 MB in {seconds[1] * 1000:.0f} ms",
     )
 
