@@ -176,3 +176,22 @@ async def test_the_socket_is_for_its_owner_only(writer: Writer) -> None:
     await control.start()
     assert control_path(writer.database.path).stat().st_mode & 0o777 == 0o600
     await control.stop()
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_not_run(
+    writer: Writer, handling: Handling
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def occupy(_: Writer) -> None:
+        entered.set()
+        assert leave.wait(10)
+
+    first = writer.call(occupy)
+    assert entered.wait(10)
+    given_up = writer.call(lambda writer: writer.state.execute("SELECT 1").get)
+    assert given_up.cancel()
+    leave.set()
+    first.result(10)
+    assert writer.call(lambda _: 7).result(10) == 7
+    assert writer.is_alive()

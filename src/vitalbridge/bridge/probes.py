@@ -208,8 +208,10 @@ class ServiceProbes:
                     )
                 )
             )
-        except (StoreError, OSError) as error:
+        except (StoreError, OSError, apsw.Error) as error:
             return DeepResult(ok=False, reason=type(error).__name__)
+        if bridge.writer.last_error is not None:
+            return DeepResult(ok=False, reason=f"Database error: {bridge.writer.last_error}")
         return DeepResult(ok=True, details={"depth": depth, "commits": commits})
 
     async def _ask_pacs(self) -> DeepResult:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import apsw
 import uvloop
 
 from vitalbridge import __version__
@@ -406,7 +407,16 @@ class Bridge:
             )
             return
         self.readers.close()
-        self.database.close()
+        try:
+            self.database.close()
+        except (apsw.Error, OSError) as error:
+            log.error(
+                "the log could not be moved into the database: the next start will",
+                extra={
+                    "reason": getattr(error, "strerror", None) or type(error).__name__,
+                    "error_code": int(ErrorCode.QUEUE_DATABASE_ERROR),
+                },
+            )
 
 
 async def _serve(bridge: Bridge) -> int:
@@ -508,6 +518,13 @@ def run(settings: Settings, config_path: Path | None) -> int:
 
 def _log_thread_failure(arguments: threading.ExceptHookArgs) -> None:
     """A thread that dies takes the service with it: half a service would lose messages."""
-    name = arguments.thread.name if arguments.thread else "?"
-    log.critical("thread failed", extra={"thread": name, "reason": arguments.exc_type.__name__})
-    os.abort()
+    try:
+        log.critical(
+            "a thread failed: the service ends",
+            extra={
+                "failed_thread": arguments.thread.name if arguments.thread else "?",
+                "reason": arguments.exc_type.__name__,
+            },
+        )
+    finally:
+        os.abort()

@@ -127,8 +127,12 @@ def test_replaying_messages_with_times_changes_nothing(
     assert image(world) == once
 
 
+# Which of two named studies an order gets, once one of them has begun, depends on what came first.
+without_study = orders.map(lambda op: (*op[:-1], ""))
+
+
 @settings(max_examples=100, deadline=None)
-@given(ops=st.one_of(st.lists(orders, max_size=8), st.lists(imaging, max_size=8)))
+@given(ops=st.one_of(st.lists(without_study, max_size=8), st.lists(imaging, max_size=8)))
 def test_replaying_messages_without_times_ends_where_it_was(
     new_world: Callable[[], World], ops: list[Op]
 ) -> None:

@@ -195,7 +195,12 @@ class Database:
         self._generation: int = max(row[0], noted.n if noted else 0)
         self._finished = True
         self._main = main_file_generation(path) or (row[0], row[1])
-        self.checkpoint(connection)
+        try:
+            self.checkpoint(connection)
+        except (apsw.Error, OSError) as error:
+            connection.close()
+            reason = getattr(error, "strerror", None) or str(error)
+            raise StoreError(f"{path}: its log can't be moved into it: {reason}") from error
         return connection
 
     def _migrate(self) -> None:

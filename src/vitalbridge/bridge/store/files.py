@@ -91,6 +91,8 @@ def write_durably(path: Path, content: bytes) -> None:
     try:
         os.write(descriptor, content)
         os.fsync(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(temporary)) from error
     finally:
         os.close(descriptor)
     temporary.replace(path)

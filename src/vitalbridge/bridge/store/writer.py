@@ -435,6 +435,8 @@ class Writer(threading.Thread):
             self.backlog.accept(arrival, group, body.body_id)
 
     def _run_call(self, function: Callable[[Writer], Any], future: Future[Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return  # whoever asked has given up waiting
         result: list[Any] = []
         try:
             self._alone(lambda: result.append(function(self)))
