@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _GRACE = 2
+_FIRST_REQUEST = 5.0
 
 
 class _Server(uvicorn.Server):
@@ -45,7 +46,7 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_request()
+        self._expect_request(min(_FIRST_REQUEST, self.timeout_keep_alive))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._request_came()
@@ -57,12 +58,12 @@ class _Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._expect_request()
+        self._expect_request(self.timeout_keep_alive)
 
-    def _expect_request(self) -> None:
+    def _expect_request(self, seconds: float) -> None:
         self._request_came()
         if not self.transport.is_closing():
-            self._deadline = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
     def _request_came(self) -> None:
         if self._deadline is not None:
@@ -76,7 +77,8 @@ class HttpServer:
     def __init__(self, app: ASGIApp, *, max_connections: int = 100, idle_timeout: int = 30) -> None:
         """Beyond ``max_connections`` answers are 503.
 
-        A connection without a complete request ends after ``idle_timeout`` seconds.
+        A connection without a complete request ends after ``idle_timeout`` seconds, a new one after
+        five: whoever connects and says nothing must not keep the probes of a supervisor out.
         """
         self._config = uvicorn.Config(
             app,
