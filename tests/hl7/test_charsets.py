@@ -251,6 +251,25 @@ def test_bad_bytes(names: tuple[str, ...], data: bytes, offset: int) -> None:
     assert error.value.fault.location == ""
 
 
+@pytest.mark.parametrize("end", [b"", b"\r", b"\n", b"\rNTE|1||\x1b(B\r"])
+@pytest.mark.parametrize("name", [b"\x1b$B0!", b"\x1b$B0!\x1b$(D0!", b"\x1b(I1"])
+def test_a_segment_must_return_to_the_default_set(name: bytes, end: bytes) -> None:
+    charset = charset_of(["ASCII", "ISO IR87", "ISO IR159", "ISO IR14"])
+    message = b"MSH|^~\\&|A\rPID|1||7||" + name
+    assert charset.decode(message + b"\x1b(B" + end.replace(b"\x1b(B", b"")).startswith("MSH")
+    with pytest.raises(CharsetError) as error:
+        charset.decode(message + end)
+    assert error.value.offset == message.index(b"\x1b")
+    assert error.value.fault.location == "PID^1^5"
+
+
+def test_fields_after_a_set_that_is_not_left_are_not_swallowed() -> None:
+    message = b"MSH|^~\\&|A\rPID|1||7||\x1b$B0!||19800101|M|\r"
+    with pytest.raises(CharsetError) as error:
+        charset_of(["", "ISO IR87"]).decode(message)
+    assert error.value.fault.location.startswith("PID^1^")
+
+
 def test_the_place_of_bad_bytes() -> None:
     message = b"MSH|^~\\&|A\rPID|1||x^^^\xff\rOBX|1|\rOBX|2|TX|a|\xfe\r"
     charset = charset_of([])
@@ -300,8 +319,6 @@ def test_names_beyond_the_standard_sets() -> None:
 def test_shapes_of_iso_2022() -> None:
     japanese = charset_of(["", "ISO IR87", "ISO IR14"])
     assert japanese.decode(b"\x1b$@0!\x1b(Ja\x1b(I1\x1b(B1\x1b)I\xb1") == "亜aｱ1ｱ"
-    # Back in the default set at the end of a segment, even if the sender forgot it.
-    assert japanese.decode(b"\x1b$B0!\rPID|1") == "亜\rPID|1"
     assert japanese.decode(b"\x1b$B0! 0!\t0!\x1b(B") == "亜 亜\t亜"
     korean = charset_of(["KS X 1001"])
     assert korean.decode(b"\x1b$)C\xb0\xa1|\xb0\xa1\r\xb0\xa1") == "가|가\r가"

@@ -119,6 +119,17 @@ def test_start(message: Any, rules: Any, segments: Any, fields: Any, start: Any)
     assert (step.start, step.start_assumed) == (start, False)
 
 
+@pytest.mark.parametrize("vague", ["2099", "209901"])
+def test_a_start_less_precise_than_a_day_is_passed_over(
+    message: Any, rules: Any, vague: str
+) -> None:
+    ais = f"AIS|1|A|71260|{vague}"
+    (step,) = appointment(message, rules, PID, ais, f11="^^^20231116").steps
+    assert (step.start, step.start_assumed) == ("20231116", False)
+    (step,) = appointment(message, rules, PID, ais, f11=f"^^^{vague}").steps
+    assert (step.start, step.start_assumed) == ("20231115113000", True)
+
+
 def test_contact_person_is_no_start(message: Any, rules: Any) -> None:
     record = appointment(message, rules, PID, f16="1234^SMITH^ROBERT")
     assert (record.steps[0].start, record.steps[0].start_assumed) == ("20231115113000", True)
@@ -187,6 +198,8 @@ def test_without_sch_there_is_nothing(message: Any, rules: Any) -> None:
 
 
 def test_long_location_is_cut(message: Any, rules: Any) -> None:
-    record = appointment(message, rules, PID, "AIS|1|A|71260|2023", "AIL|1|A|RADIOLOGY^ROOM 12^BED")
+    record = appointment(
+        message, rules, PID, "AIS|1|A|71260|20231115", "AIL|1|A|RADIOLOGY^ROOM 12^BED"
+    )
     assert record.steps[0].attributes["ScheduledProcedureStepLocation"] == "RADIOLOGY-ROOM 1"
     assert record.warnings == ("AIL-3: cut to 16 characters",)

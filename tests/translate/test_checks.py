@@ -49,6 +49,9 @@ def places(message: Any, *segments: str, kind: str = "ORM^O01", **rules: Any) ->
         ([PID, "ORC|NW|P1|||||^^^soon", "OBR|1|||X"], [(102, "ORC^1^7^1^4")]),
         ([PID, ORC, "TQ1|1||||||202313", "OBR|1|||X|||20231115"], [(102, "TQ1^1^7")]),
         ([PID, ORC, "TQ1|1||||||20231115", "OBR|1|||X|||20239999"], []),
+        # A year or a month can't be a start; the next source counts.
+        ([PID, "ORC|NW|P1|||||^^^209901", "OBR|1|||X"], []),
+        ([PID, "ORC|NW|P1|||||^^^2099", "OBR|1|||X|||20239999"], [(102, "OBR^1^7")]),
         (["PID|1||1||DOE||19801399", ORC, OBR], []),
         # Identifiers that DICOM has no room for.
         (["PID|1||" + "1" * 65 + "||DOE", ORC, OBR], [(102, "PID^1^3^1^1")]),

@@ -120,6 +120,29 @@ def test_unresolved_modality(order: Any, rules: Any) -> None:
     assert "OBR-24: modality not resolved, OT assumed" in record.warnings
 
 
+def test_steps_without_id_are_told_apart_by_modality(order: Any, rules: Any) -> None:
+    ipc = ("IPC|||||CT|P1^One^L", "IPC|||||MR|P2^Two^L", "IPC|||||ct|P3^Three^L", "IPC||||||P4^F^L")
+    record = one(imaging(order, *ipc), rules)
+    assert [(step.step_id, step.modality) for step in record.steps] == [("SPS1", "CT"), ("", "MR")]
+    protocols: list[Any] = [s.attributes["ScheduledProtocolCodeSequence"] for s in record.steps]
+    assert [[code["CodeValue"] for code in items] for items in protocols] == [
+        ["P1", "P3", "P4"],
+        ["P2"],
+    ]
+    assert "IPC-4: empty beside other steps" in record.warnings
+
+
+def test_one_step_id_with_one_modality_in_two_spellings(order: Any, rules: Any) -> None:
+    ipc = ("IPC||||S1|DX", "IPC||||S1|XR", "IPC||||S1|")
+    (step,) = one(imaging(order, *ipc), rules).steps
+    assert (step.step_id, step.modality) == ("S1", "DX")
+
+
+def test_calling_off_may_name_two_modalities(order: Any, rules: Any) -> None:
+    built = imaging(order, "IPC||||S1|CT", "IPC||||S1|MR", orc="ORC|CA|P1")
+    assert check(built, rules) == []
+
+
 def test_a_step_without_id_beside_others_is_told(order: Any, rules: Any) -> None:
     record = one(imaging(order, "IPC||||S1|CT", "IPC|||||MR", f20=""), rules)
     assert [(step.step_id, step.modality) for step in record.steps] == [("S1", "CT"), ("", "MR")]
@@ -132,6 +155,8 @@ def test_a_step_without_id_beside_others_is_told(order: Any, rules: Any) -> None
         (["IPC|A1||1.2.3|S1", "IPC|A2||1.2.3|S2"], "IPC^2^1"),
         (["IPC|A1|R1||S1", "IPC|A1|R2||S2"], "IPC^2^2"),
         (["IPC|A1|R1|1.2.3|S1", "IPC|A1|R1|1.2.4|S2"], "IPC^2^3"),
+        (["IPC||||S1|CT", "IPC||||S1|MR"], "IPC^2^5"),
+        (["IPC||||S1|", "IPC||||S1|CT", "IPC||||S1|MR"], "IPC^3^5"),
         (["IPC|A1|R1|1.02.3|S1"], "IPC^1^3"),
         (["IPC|" + "A" * 17], "IPC^1^1"),
         (["IPC||" + "A" * 17], "IPC^1^2"),

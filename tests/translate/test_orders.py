@@ -351,6 +351,18 @@ def test_an_invalid_start_is_passed_over_with_a_warning(order: Any, rules: Any) 
     assert record.warnings == ("OBR-36: no date and time, passed over",)
 
 
+@pytest.mark.parametrize("vague", ["2099", "209901"])
+def test_a_start_less_precise_than_a_day_is_passed_over(order: Any, rules: Any, vague: str) -> None:
+    orc = f"ORC|NW|P|||||^^^{vague}"
+    passed = "ORC-7: no date and time, passed over"
+    record = one(order(orc=orc, f7="20231105"), rules)
+    assert (record.steps[0].start, record.steps[0].start_assumed) == ("20231105", False)
+    assert record.warnings == (passed,)
+    record = one(order(orc=orc, f7=""), rules)
+    assert (record.steps[0].start, record.steps[0].start_assumed) == ("20231115113000", True)
+    assert record.warnings == (passed, "no scheduled start in the message, MSH-7 assumed")
+
+
 def test_start_is_in_the_site_zone(order: Any) -> None:
     rules = MappingRules(timezone="Europe/Berlin")
     record = one(order(), rules, source_timezone="Asia/Seoul")

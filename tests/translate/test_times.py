@@ -6,7 +6,7 @@ import pytest
 
 from vitalbridge.hl7 import InvalidDateTime
 from vitalbridge.translate import MappingRules, event_time, message_time
-from vitalbridge.translate.times import first_instant, in_zone, is_time
+from vitalbridge.translate.times import first_instant, in_zone, is_time, is_vague, start_in_zone
 
 BERLIN = "Europe/Berlin"
 SEOUL = "Asia/Seoul"
@@ -92,6 +92,24 @@ def test_event_time_is_evn_2_else_msh_7(message: Any) -> None:
     assert event_time(message("EVN||20231115120000", kind="ADT^A08"), rules) == "20231115110000"
     assert event_time(message("EVN||", kind="ADT^A08"), rules) == "20231115103000"
     assert event_time(message("PID|1", kind="ADT^A08"), rules) == "20231115103000"
+
+
+@pytest.mark.parametrize("text", ["2099", "209901", "209901+0100"])
+def test_a_start_is_at_least_a_date(text: str) -> None:
+    assert is_time(text)
+    assert is_vague(text)
+    with pytest.raises(InvalidDateTime):
+        start_in_zone(text, "UTC", BERLIN)
+
+
+@pytest.mark.parametrize("text", ["20990102", "2099010203", "soon", ""])
+def test_what_is_not_vague(text: str) -> None:
+    assert not is_vague(text)
+
+
+def test_message_time_is_at_least_a_date(message: Any) -> None:
+    assert message_time(message(time="202311"), MappingRules()) == ""
+    assert message_time(message(time="20231115"), MappingRules()) == "20231115"
 
 
 def test_message_time_is_local(message: Any) -> None:

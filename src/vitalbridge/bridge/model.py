@@ -48,8 +48,9 @@ class Order(msgspec.Struct, omit_defaults=True):
     ``tombstone`` marks an order known only by its cancellation. ``held`` is what the order's own
     messages ask for; ``disputed`` hides it too: its PID and the known patient are not one person.
     ``described`` is then what its PID said of family name, birth date and sex; it is empty when the
-    dispute is that another patient's message claimed the order. ``named`` is the number of a merged
-    patient under which the order came, if it did: an unlink makes the order that patient's.
+    dispute is that another patient's message claimed the order, or that its study is another
+    patient's. ``named`` is the number of a merged patient under which the order came, if it did: an
+    unlink makes the order that patient's.
     ``generated_ids`` are pairs (DICOM keyword, what its messages have) of identifiers that are too
     long for DICOM and that a generated one stands for.
     """
@@ -270,6 +271,10 @@ class State(Protocol):
 
     def steps_of_appointment(self, appointment: str) -> Sequence[Step]:
         """Return the steps that the filler appointment id scheduled."""
+        ...
+
+    def steps_of_study(self, study_uid: str) -> Sequence[Step]:
+        """Return the steps with that Study Instance UID that a modality may see."""
         ...
 
     def appointments_for(self, placer: str, filler: str) -> Sequence[Step]:

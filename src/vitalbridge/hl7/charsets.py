@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from .errors import CharsetError
-from .iso2022 import Switching, Unassigned
+from .iso2022 import Switching, Unassigned, Unreturned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,14 +84,17 @@ class Charset:
             return data.decode("ascii")
         skipped = 3 if data.startswith(_UTF8_BOM) else 0
         body = data[skipped:] if skipped else data
+        what = "is not text"
         try:
             return self._from_bytes(body)
         except UnicodeDecodeError as error:
             offset = error.start
+        except Unreturned as error:
+            offset, what = error.offset, "leaves the default set until the end of the segment"
         except Unassigned as error:
             offset = error.offset
         raise CharsetError(
-            f"byte {offset + skipped} is not text in {'~'.join(self.names)}",
+            f"byte {offset + skipped} {what} in {'~'.join(self.names)}",
             location=location_of(body, offset),
             offset=offset + skipped,
         )

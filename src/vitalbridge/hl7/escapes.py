@@ -128,7 +128,8 @@ def _shifted(text: str, shift: str, charset: Charset | None) -> str:
     try:
         raw = text.encode("ascii") if charset is None else charset.encode(text)
         if len(names) > 1:
-            raw = b"\x1b" + bytes.fromhex(shift) + raw
+            # The text ends where another escape sequence switches on, so it has to be closed here.
+            raw = b"\x1b" + bytes.fromhex(shift) + raw + b"\x1b(B"
         return charset_of(names).decode(raw)
     except (UnicodeError, CharsetError):
         return text

@@ -1,9 +1,10 @@
 """Switching between character sets inside a text by the escape sequences of ISO 2022.
 
 A set is designated to G0 (bytes 21-7E) or G1 (bytes A0-FF) and used until another one takes its
-place; the end of a line brings the default back, as the end of a segment does in HL7 v2. Of JIS X
-0201 the codes 5C and 7E are read as backslash and tilde, not as yen sign and overline: they are the
-escape character and the repetition separator of nearly every message.
+place. At the end of a line G0 must be back in a set of ASCII's kind (HL7 v2.5.1 2.15.9.18): in any
+other one the delimiters that were meant have been read as text. G1 holds no delimiter and falls
+back by itself. Of JIS X 0201 the codes 5C and 7E are read as backslash and tilde, not as yen sign
+and overline: they are the escape character and the repetition separator of nearly every message.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ class Unassigned(Exception):
     def __init__(self, offset: int) -> None:
         super().__init__(offset)
         self.offset = offset
+
+
+class Unreturned(Unassigned):
+    """The escape sequence at ``offset`` has no way back before the end of its line."""
 
 
 class CodedSet(NamedTuple):
@@ -189,6 +194,8 @@ KANJI: Final = CodedSet(b"\x1b$B", _kanji, _kanji_code)
 SUPPLEMENTARY_KANJI: Final = CodedSet(b"\x1b$(D", _supplementary_kanji, _supplementary_kanji_code)
 HANGUL: Final = CodedSet(b"\x1b$)C", _hangul, _hangul_code)
 
+_WITH_DELIMITERS: Final = (ASCII, ROMAN)
+
 # Name of table 0211 -> (set for G0, set for G1).
 _SETS: Final[dict[str, tuple[CodedSet | None, CodedSet | None]]] = {
     "ASCII": (ASCII, None),
@@ -218,7 +225,8 @@ class Switching:
     """Text in a default set with alternates; names are those of HL7 table 0211.
 
     JIS X 0208 or 0212 as the default means that text begins in ASCII, since the header could not be
-    read otherwise, and switches from there. Both methods raise Unassigned.
+    read otherwise, and switches from there. Both methods raise Unassigned, ``decode`` also
+    Unreturned.
     """
 
     def __init__(self, default: str, alternates: tuple[str, ...]) -> None:
@@ -244,7 +252,7 @@ class Switching:
         """Text of ``data``."""
         out: list[str] = []
         g0, g1 = self._g0, self._g1
-        begin = 0
+        begin = left = 0
         for mark in _MARK.finditer(data):
             start = mark.start()
             if start > begin:
@@ -252,9 +260,13 @@ class Switching:
             begin = mark.end()
             sequence = mark.group()
             if sequence[0] != 0x1B:
+                if g0 not in _WITH_DELIMITERS:
+                    raise Unreturned(left)
                 g0, g1 = self._g0, self._g1
                 out.append(sequence.decode("ascii"))
             elif sequence in self._g0_sets:
+                if g0 in _WITH_DELIMITERS:
+                    left = start
                 g0 = self._g0_sets[sequence]
             elif sequence in self._g1_sets:
                 g1 = self._g1_sets[sequence]
@@ -262,6 +274,8 @@ class Switching:
                 raise Unassigned(start)
         if begin < len(data):
             out.append(self._runs(data, begin, len(data), g0, g1))
+        if g0 not in _WITH_DELIMITERS:
+            raise Unreturned(left)
         return "".join(out)
 
     @staticmethod

@@ -19,7 +19,7 @@ from .stations import UNRESOLVED, mapped_modality, put_stations, stations_of
 from .steps import NO_START
 from .tables import APPOINTMENT_STATUS, APPOINTMENT_TRIGGERS
 from .text import LO, SH, clean, coded_text, cwe_text, put_text, said
-from .times import in_zone, is_time, message_time
+from .times import is_time, is_vague, message_time, start_in_zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,12 +176,12 @@ def _steps(
     common, assumed = "", False
     for text, (segment, field, _) in appointment_starts(message, sch, groups):
         try:
-            common = in_zone(text, source, site)
+            common = start_in_zone(text, source, site)
             break
         except InvalidDateTime:
             warnings.append(f"{segment.name}-{field}: no date and time, passed over")
     services = [ais for group in groups for ais in group.services]
-    timed = bool(services) and all(ais.get(4) for ais in services)
+    timed = bool(services) and all((text := ais.get(4)) and not is_vague(text) for ais in services)
     if creates and not common and not timed:
         warnings.append(NO_START)
         common, assumed = message_time(message, rules, source_timezone=source_timezone), True
@@ -203,7 +203,7 @@ def _steps(
             step.start, step.start_assumed = common, assumed
             if ais is not None and (text := said(ais.get(4))):
                 try:
-                    step.start, step.start_assumed = in_zone(text, source, site), False
+                    step.start, step.start_assumed = start_in_zone(text, source, site), False
                 except InvalidDateTime:
                     warnings.append("AIS-4: no date and time, passed over")
             key = (step.modality, step.start)

@@ -22,16 +22,17 @@ from .identifiers import (
     given_procedure_id,
     patient_identifiers,
 )
+from .imaging_orders import ipc_modality
 from .mapping import DEFAULT_RULES
 from .orders import study_uid
 from .patients import merge_groups, retired_identifiers
 from .tables import CREATING, MERGE_TRIGGERS, ORDER_CONTENT, ORDER_CONTROL, UNLINK
-from .text import Line
-from .times import is_time, start_candidates
+from .text import Line, said
+from .times import is_time, is_vague, start_candidates
 from .uids import is_instance_uid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from vitalbridge.hl7 import Message, OrderGroup, Segment
 
@@ -223,7 +224,7 @@ def _check_group(
     elif (control in ORDER_CONTENT or orc is None) and not obr.field(4).strip(" ^~&"):
         _missing(obr, 4, "OBR-4", faults)
     if control in ORDER_CONTENT:
-        _check_content(group, faults)
+        _check_content(group, rules, faults)
     refuse = rules.long_identifiers == "refuse"
     if refuse:
         accession, where = given_accession(message, group, rules)
@@ -238,16 +239,32 @@ def _check_group(
         _check_imaging(group, refuse, faults)
 
 
-def _check_content(group: OrderGroup, faults: list[Fault]) -> None:
+def _check_content(group: OrderGroup, rules: MappingRules, faults: list[Fault]) -> None:
     """Check what a message that calls an order off may get wrong without harm."""
-    candidates = start_candidates(group.orc, group.obr, group.tq1)
-    if candidates:
-        text, place = candidates[0]
+    for text, place in _first_start(start_candidates(group.orc, group.obr, group.tq1)):
         if not is_time(text):
             faults.append(Fault(DATA_TYPE, _at(place), "no valid date and time"))
+    if len(group.ipc) > 1:
+        _check_step_modalities(group.ipc, rules, faults)
     uid, where = study_uid(group)
     if where is not None and not is_instance_uid(uid):
         faults.append(Fault(DATA_TYPE, _at(where), "no valid Study Instance UID"))
+
+
+def _first_start(candidates: Sequence[tuple[str, Place]]) -> list[tuple[str, Place]]:
+    """Return the time that would become the start, if any: a year or a month is passed over."""
+    return [candidate for candidate in candidates if not is_vague(candidate[0])][:1]
+
+
+def _check_step_modalities(
+    ipcs: Sequence[Segment], rules: MappingRules, faults: list[Fault]
+) -> None:
+    modalities: dict[str, str] = {}
+    for ipc in ipcs:
+        step_id = said(ipc.get(4)).strip()
+        modality = ipc_modality(ipc, rules)
+        if step_id and modality and modalities.setdefault(step_id, modality) != modality:
+            faults.append(Fault(DATA_TYPE, ipc.location(5), "one step id with two modalities"))
 
 
 def _check_order_numbers(orc: Segment | None, obr: Segment | None, faults: list[Fault]) -> None:
@@ -310,7 +327,7 @@ def _check_appointment(message: Message, _: MappingRules, faults: list[Fault]) -
     for field in (1, 2, 26, 27):
         _check_short(sch.get(field), (sch, field, 1), ORDER_NUMBER_LIMIT, faults)
     groups = resource_groups(message)
-    candidates = appointment_starts(message, sch, groups)[:1]
+    candidates = _first_start(appointment_starts(message, sch, groups))
     for group in groups:
         for ais in group.services:
             if (text := ais.get(4)) and text != NULL:

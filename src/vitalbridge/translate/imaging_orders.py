@@ -1,4 +1,4 @@
-"""IPC segments of imaging orders: one step per IPC-4 (HL7 v2.5.1 4.5.6, DICOM PS3.3 C.4.10)."""
+"""IPC segments of imaging orders: a step per IPC-4 (HL7 v2.5.1 4.5.6, DICOM PS3.3 C.4.10)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vitalbridge.hl7 import NULL
 
 from .codes import codes, distinct_codes
 from .records import StepRecord
-from .stations import put_stations, stations_of
+from .stations import modality_term, put_stations, stations_of
 from .steps import step_modality
 from .text import SH, Line, coded_text, put_text, said
 
@@ -33,17 +33,42 @@ def imaging_steps(
 
     ``base`` is what OBR and TQ1 say; IPC wins over it. Further segments with the same IPC-4 add
     their protocol codes (IPC-6) and station titles (IPC-9); of the rest the first that is not empty
-    counts.
+    counts. Where IPC-4 is empty there is a step for every modality (IPC-5), the first of which has
+    the id of ``base``.
     """
-    by_id: dict[str, list[Segment]] = {}
-    for ipc in group.ipc:
-        by_id.setdefault(said(ipc.get(4)).strip(), []).append(ipc)
-    if "" in by_id and len(by_id) > 1:
+    divided = _divided(group.ipc, rules)
+    if len(divided) > 1 and any(not step_id for step_id, _ in divided):
         warnings.append("IPC-4: empty beside other steps")
-    return tuple(
-        _step(step_id, segments, obr, base, creates, rules, warnings)
-        for step_id, segments in by_id.items()
-    )
+    steps = []
+    spare = base.step_id
+    for (step_id, _), segments in divided.items():
+        own = step_id or spare
+        if not step_id:
+            spare = ""
+        steps.append(_step(own, segments, obr, base, creates, rules, warnings))
+    return tuple(steps)
+
+
+def ipc_modality(ipc: Segment, rules: MappingRules) -> str:
+    """Return what IPC-5 names, after ``modality_aliases``; ``""`` if it names nothing."""
+    return modality_term(said(ipc.get(5)), rules)
+
+
+def _divided(ipcs: Sequence[Segment], rules: MappingRules) -> dict[tuple[str, str], list[Segment]]:
+    """Divide the segments into steps by IPC-4 or, where it is empty, by modality.
+
+    One without either belongs to the first step without an id.
+    """
+    keys = []
+    for ipc in ipcs:
+        step_id = said(ipc.get(4)).strip()
+        keys.append((step_id, "" if step_id else ipc_modality(ipc, rules)))
+    first = next((modality for step_id, modality in keys if not step_id and modality), "")
+    divided: dict[tuple[str, str], list[Segment]] = {}
+    for (step_id, modality), ipc in zip(keys, ipcs, strict=True):
+        key = (step_id, "" if step_id else modality or first)
+        divided.setdefault(key, []).append(ipc)
+    return divided
 
 
 def _step(
@@ -74,7 +99,7 @@ def _step(
         meaning = protocols[0]["CodeMeaning"]
         changes["ScheduledProcedureStepDescription"] = meaning
     return StepRecord(
-        step_id or base.step_id,
+        step_id,
         base.start,
         modality,
         titles or tuple([station.ae_title for station in stations]),

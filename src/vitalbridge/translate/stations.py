@@ -23,7 +23,7 @@ def named_modality(name: str, rules: MappingRules) -> str:
     """
     if not name:
         return ""
-    modality = _aliased(name, rules)
+    modality = modality_term(name, rules)
     return modality if modality in MODALITIES or modality in rules.modality_stations else ""
 
 
@@ -31,11 +31,12 @@ def mapped_modality(codes: Sequence[str], rules: MappingRules) -> str:
     """Return the modality of the first procedure code that ``procedure_to_modality`` knows."""
     for code in codes:
         if code and (mapped := rules.procedure_to_modality.get(code)):
-            return _aliased(mapped, rules)
+            return modality_term(mapped, rules)
     return ""
 
 
-def _aliased(name: str, rules: MappingRules) -> str:
+def modality_term(name: str, rules: MappingRules) -> str:
+    """Return the name of a modality in capitals, after ``modality_aliases``."""
     name = name.strip().upper()
     return rules.modality_aliases.get(name, name)
 

@@ -11,7 +11,7 @@ from .names import put_name, written_name
 from .records import StepRecord
 from .stations import UNRESOLVED, mapped_modality, named_modality, put_stations, stations_of
 from .text import LO, cwe_text, put_text, said
-from .times import in_zone, message_time, start_candidates
+from .times import message_time, start_candidates, start_in_zone
 
 if TYPE_CHECKING:
     from vitalbridge.dicom.attributes import Changes
@@ -96,7 +96,7 @@ def _start(
     site = rules.timezone
     for text, (segment, field, _) in start_candidates(group.orc, group.obr, group.tq1):
         try:
-            return in_zone(text, source_timezone or site, site), False
+            return start_in_zone(text, source_timezone or site, site), False
         except InvalidDateTime:
             warnings.append(f"{segment.name}-{field}: no date and time, passed over")
     if not creates:

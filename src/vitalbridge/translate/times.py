@@ -50,6 +50,17 @@ def in_zone(text: str, source: str, site: str) -> str:
     return _digits(moved)[:count]
 
 
+def start_in_zone(text: str, source: str, site: str) -> str:
+    """Return a scheduled start as ``in_zone`` does.
+
+    Raises InvalidDateTime also for a time less precise than a day: DICOM's DA has no room for it.
+    """
+    start = in_zone(text, source, site)
+    if len(start) < _DAY:
+        raise InvalidDateTime("less precise than a day")
+    return start
+
+
 @lru_cache(maxsize=8192)
 def _instant(text: str, source: str) -> str:
     time = DateTime.parse(text)
@@ -76,6 +87,11 @@ def is_time(text: str) -> bool:
     except InvalidDateTime:
         return False
     return True
+
+
+def is_vague(text: str) -> bool:
+    """Return whether ``text`` is a year or a month: valid, but too little for a start."""
+    return is_time(text) and len(in_zone(text, "UTC", "UTC")) < _DAY
 
 
 def first_instant(
@@ -107,9 +123,14 @@ def event_time(message: Message, rules: MappingRules, *, source_timezone: str | 
 def message_time(
     message: Message, rules: MappingRules, *, source_timezone: str | None = None
 ) -> str:
-    """Return MSH-7 in the site's zone as ``YYYYMMDDHHMMSS`` or shorter, ``""`` if it is no time."""
+    """Return MSH-7 in the site's zone: ``YYYYMMDDHHMMSS``, or shorter but at least a date.
+
+    ``""`` if it is no such time.
+    """
     try:
-        return in_zone(message.get("MSH-7"), source_timezone or rules.timezone, rules.timezone)
+        return start_in_zone(
+            message.get("MSH-7"), source_timezone or rules.timezone, rules.timezone
+        )
     except InvalidDateTime:
         return ""
 

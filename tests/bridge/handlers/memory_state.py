@@ -90,6 +90,13 @@ class MemoryState:
     def steps_of_appointment(self, appointment: str) -> list[Step]:
         return self._copied(self._steps, lambda step: step.appointment == appointment != "")
 
+    def steps_of_study(self, study_uid: str) -> list[Step]:
+        final = {"CANCELLED", "DISCONTINUED", "COMPLETED"}
+        return self._copied(
+            self._steps,
+            lambda step: step.study_uid == study_uid and not step.held and step.status not in final,
+        )
+
     def appointments_for(self, placer: str, filler: str) -> list[Step]:
         return self._copied(
             self._steps,

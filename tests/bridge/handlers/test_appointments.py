@@ -127,6 +127,28 @@ def test_an_entry_is_absorbed_when_its_order_arrives(world: World) -> None:
     assert world.step().start == LATER
 
 
+def test_a_named_station_outlives_an_unresolved_modality(new_world: Any) -> None:
+    told = {"placer": "P1", "station": "CT2", "code": "ODD^Odd^L"}
+    before, after = new_world(), new_world()
+    before.siu("S12", **told)
+    assert (before.step().modality, before.step().modality_unmapped) == ("OT", True)
+    before.orm("NW")
+    after.orm("NW")
+    after.siu("S12", **told)
+    step = before.step()
+    assert (step.modality, step.modality_unmapped, step.stations) == ("CT", False, ("CT2",))
+    assert step.stations == after.step().stations
+    for keyword in ("ScheduledStationName", "ScheduledProcedureStepLocation"):
+        assert step.step_attributes.get(keyword) == after.step().step_attributes.get(keyword)
+    assert step.step_attributes["ScheduledProcedureStepLocation"] == "ROOM2"
+
+
+def test_a_station_named_for_another_modality_is_not_the_orders(world: World) -> None:
+    world.siu("S12", placer="P1", station="MR1", code="MRHEAD^MR head^L")
+    world.orm("NW")
+    assert (world.step().modality, world.step().stations) == ("CT", ("CT1", "CT2"))
+
+
 def test_a_cancelled_entry_keeps_its_order_off_until_rebooked(world: World) -> None:
     world.siu("S12", placer="P1")
     world.siu("S15", placer="P1")

@@ -57,6 +57,9 @@ def answers(world: World) -> dict[str, Any]:
         "steps_of_appointment": {
             name: rows(state.steps_of_appointment(name)) for name in ("AP1^HIS", "AP2^HIS", "")
         },
+        "steps_of_study": {
+            uid: rows(state.steps_of_study(uid)) for uid in {step.study_uid for step in steps}
+        },
         "last_seen": [state.last_seen(subject, "HIS|HOSPITAL") for subject in subjects],
     }
 
@@ -120,9 +123,10 @@ def test_every_question_seeks_in_an_index(migrated: Path) -> None:
     state.steps_of_order(1)
     state.steps_of_appointment("AP")
     state.appointments_of_patient(1)
+    state.steps_of_study("1.2.3")
     state.last_seen("order:1", "HIS|H")
     connection.exec_trace = None
-    assert len(asked) == 16
+    assert len(asked) == 17
     for sql in asked:
         plan = [
             row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", (1,) * sql.count("?"))

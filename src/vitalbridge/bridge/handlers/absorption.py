@@ -57,7 +57,7 @@ def absorb(step: Step, entry: Step) -> Step:
     """
     start, ordered_start = rescheduled(step, entry.start)
     stations, more = step.stations, place_of(entry.step_attributes)
-    if entry.stations and entry.modality == step.modality and not (step.placed and stations):
+    if entry.stations and _same_modality(step, entry) and not (step.placed and stations):
         stations = entry.stations
         name = entry.step_attributes.get("ScheduledStationName")
         if name is not None:
@@ -76,6 +76,17 @@ def absorb(step: Step, entry: Step) -> Step:
         status_source=entry.status_source if applies else step.status_source,
         appointment=entry.appointment,
     )
+
+
+def _same_modality(step: Step, entry: Step) -> bool:
+    """Return whether the entry's stations may be the step's.
+
+    The placeholder for an unresolved modality differs from none, but only what a message named can
+    then be taken over: stations that the rules have for the placeholder are not the step's.
+    """
+    if entry.modality == step.modality:
+        return True
+    return entry.placed and (entry.modality_unmapped or step.modality_unmapped)
 
 
 def rescheduled(step: Step, start: str) -> tuple[str, str]:

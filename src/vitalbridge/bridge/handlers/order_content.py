@@ -25,8 +25,10 @@ from vitalbridge.bridge.handlers.steps import (
 )
 from vitalbridge.bridge.handlers.studies import (
     generated_study_uid,
+    is_anothers_study,
     share_study_uid,
     shared_study_uid,
+    studies_of,
 )
 from vitalbridge.bridge.model import Note, Order, Step, StepStatus
 from vitalbridge.dicom.attributes import changed
@@ -47,6 +49,7 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
     key = working.new_key() if buried is None else buried.key
     announced = waiting(working, patient_key, first.placer, first.filler)
     entries = in_force(announced)
+    anothers = is_anothers_study(scene, plan.study_uids())
     order = Order(
         key=key,
         patient_key=patient_key,
@@ -59,8 +62,8 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
         held=plan.hold or plan.action is Action.HOLD,
         content=content_of(plan.records),
         attributes=present(first.attributes),
-        disputed=scene.disputed,
-        described=scene.described,
+        disputed=scene.disputed or anothers,
+        described={} if anothers else scene.described,
         named=scene.named,
         generated_ids=plan.generated_ids(()),
     )
@@ -73,7 +76,8 @@ def create_order(scene: Scene, plan: Plan, buried: Order | None) -> None:
         working.put_step(_absorbed(step, entries, index), "created")
     for entry in announced:
         working.remove_step(entry.key)
-    _share(scene, plan, order.key)
+    if not anothers:
+        _share(scene, plan, order.key)
 
 
 def change_order(scene: Scene, plan: Plan, order: Order) -> None:
@@ -83,10 +87,14 @@ def change_order(scene: Scene, plan: Plan, order: Order) -> None:
     """
     working = scene.working
     content = content_of(plan.records)
+    studies = plan.study_uids()
+    if order.disputed and not studies:
+        studies = studies_of(working, order)
+    anothers = is_anothers_study(scene, studies)
     updated = msgspec.structs.replace(
         plan.numbered(order),
-        disputed=scene.disputed,
-        described=scene.described,
+        disputed=scene.disputed or anothers,
+        described={} if anothers else scene.described,
         held=order.held or plan.hold,
         generated_ids=plan.generated_ids(order.generated_ids),
     )
@@ -111,7 +119,8 @@ def change_order(scene: Scene, plan: Plan, order: Order) -> None:
         for step in known:
             revision = with_order_attributes(step, first)
             _put_revised(scene, order, updated, step, revision, plan.wanted)
-    _share(scene, plan, order.key)
+    if not anothers:
+        _share(scene, plan, order.key)
 
 
 def _change_steps(

@@ -45,6 +45,10 @@ class Plan(msgspec.Struct):
             order, placer=order.placer or first.placer, filler=order.filler or first.filler
         )
 
+    def study_uids(self) -> set[str]:
+        """Return the Study Instance UIDs that the message itself names."""
+        return {record.study_uid for record in self.records if record.study_uid}
+
     def generated_ids(self, known: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """Return the known pairs of ``Order.generated_ids`` with those of the order groups."""
         told = [pair for record in self.records for pair in record.generated_ids]

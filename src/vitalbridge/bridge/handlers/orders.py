@@ -23,6 +23,7 @@ from vitalbridge.bridge.handlers.recency import is_newer, is_stale, remember, re
 from vitalbridge.bridge.handlers.scene import Scene, scene_of
 from vitalbridge.bridge.handlers.status import CALLED_OFF, FINAL
 from vitalbridge.bridge.handlers.steps import set_status
+from vitalbridge.bridge.handlers.studies import is_anothers_study, studies_of
 from vitalbridge.bridge.model import Note, Order, StepStatus, Unprocessable
 from vitalbridge.translate import orders_from
 
@@ -211,8 +212,13 @@ def _put_status(scene: Scene, plan: Plan, order: Order, wanted: StepStatus) -> N
 
 
 def _put_held(scene: Scene, plan: Plan, order: Order, *, held: bool) -> None:
+    # The study may have gone to another patient's order while this one was hidden.
+    anothers = not held and is_anothers_study(scene, studies_of(scene.working, order))
     updated = replace(
-        plan.numbered(order), held=held, disputed=scene.disputed, described=scene.described
+        plan.numbered(order),
+        held=held,
+        disputed=scene.disputed or anothers or (held and order.disputed and not order.described),
+        described={} if anothers else scene.described,
     )
     if updated == order:
         scene.working.add(Note("no_effect", "held or shown already", "ORC-1"))

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vitalbridge.bridge.handlers.status import FINAL, has_begun
-from vitalbridge.bridge.model import Note, Patient
+from vitalbridge.bridge.handlers.status import FINAL, has_begun, is_settled
+from vitalbridge.bridge.model import Note, Order, Patient
 from vitalbridge.translate import new_study_uid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vitalbridge.bridge.handlers.scene import Scene
     from vitalbridge.bridge.handlers.working import Working
     from vitalbridge.translate.mapping import MappingRules
 
@@ -25,9 +28,35 @@ def shared_study_uid(
     if not accession and not requested_procedure_id:
         return ""
     for order in working.orders_of_procedure(accession, requested_procedure_id):
-        if order.study_uid and order.patient_key == patient_key:
-            return order.study_uid
+        if not order.study_uid or order.patient_key != patient_key:
+            continue
+        if order.disputed and _is_anothers(working, patient_key, order.study_uid):
+            continue
+        return order.study_uid
     return ""
+
+
+def is_anothers_study(scene: Scene, study_uids: Iterable[str]) -> bool:
+    """Return whether to hide an order of these studies: one is on the worklist for another patient.
+
+    A study is one patient's (DICOM PS3.3 C.7.2). That is noted as an alarm under any policy; under
+    ``warn`` the order is shown all the same.
+    """
+    if not any(_is_anothers(scene.working, scene.patient.key, uid) for uid in study_uids):
+        return False
+    scene.working.add(
+        Note("alarm", "the study is on the worklist for another patient already", "ZDS-1")
+    )
+    return scene.context.policy.patient_mismatch == "hold"
+
+
+def studies_of(working: Working, order: Order) -> set[str]:
+    """Return the Study Instance UIDs of the order's steps that may be shown."""
+    return {step.study_uid for step in working.steps_of_order(order.key) if not is_settled(step)}
+
+
+def _is_anothers(working: Working, patient_key: int, study_uid: str) -> bool:
+    return any(step.patient_key != patient_key for step in working.steps_of_study(study_uid))
 
 
 def generated_study_uid(rules: MappingRules, patient: Patient, key: int, *numbers: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitalbridge.bridge.handlers.status import FINAL
 from vitalbridge.bridge.model import (
     Effect,
     MergePatient,
@@ -226,6 +227,14 @@ class Working:
         """Return the steps that the filler appointment id scheduled."""
         return self._known(self._state.steps_of_appointment(appointment)) + [
             step for step in self._steps.values() if step.appointment == appointment
+        ]
+
+    def steps_of_study(self, study_uid: str) -> Sequence[Step]:
+        """Return the steps with that Study Instance UID that a modality may see."""
+        return self._known(self._state.steps_of_study(study_uid)) + [
+            step
+            for step in self._steps.values()
+            if step.study_uid == study_uid and not step.held and step.status not in FINAL
         ]
 
     def appointments_for(self, placer: str, filler: str) -> Sequence[Step]:

@@ -151,6 +151,10 @@ class SqlState:
         """Return the steps that the filler appointment id scheduled."""
         return self._steps("appointment = ? AND appointment <> ''", (appointment,))
 
+    def steps_of_study(self, study_uid: str) -> Sequence[Step]:
+        """Return the steps with that Study Instance UID that a modality may see."""
+        return self._steps("study_uid = ? AND visible = 1", (study_uid,))
+
     def appointments_for(self, placer: str, filler: str) -> Sequence[Step]:
         """Return steps without an order whose appointment named this placer or filler."""
         if placer and filler:
