@@ -6,7 +6,7 @@ import os
 
 from hypothesis import settings
 
-# A build must not fail by chance: there the examples are the same each time. Elsewhere they are new.
+# A build must not fail by chance: there the examples are the same each time, elsewhere new ones.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI") == "true":
     settings.load_profile("ci")
