@@ -18,6 +18,7 @@ from vitalbridge.bridge.health import (
     QueueState,
     Snapshot,
     WorklistState,
+    per_minute,
 )
 from vitalbridge.bridge.health_http import DeepCheck, DeepResult
 from vitalbridge.bridge.store.files import StoreError, foreign_wals
@@ -90,7 +91,7 @@ class ServiceProbes:
         now = time.monotonic()
         since, evictions = self._evictions
         if now - since >= 60:
-            self._evictions_per_minute = (figures.evictions - evictions) * 60 / (now - since)
+            self._evictions_per_minute = per_minute(evictions, figures.evictions, now - since)
             self._evictions = (now, figures.evictions)
         return CacheState(
             entries=len(cache),
